@@ -1,0 +1,1 @@
+"""How code reaches production and proves itself there."""

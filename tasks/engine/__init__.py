@@ -1,0 +1,1 @@
+"""How a day is run: plan, gate, runner, contracts, ledger. Knows nothing of basketball."""
