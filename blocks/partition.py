@@ -1,0 +1,129 @@
+"""One partition on disk: immutable Parquet files, a CURRENT pointer, a lock. The only code that writes table files."""
+
+from __future__ import annotations
+
+import datetime as dt
+import fcntl
+import hashlib
+import io
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+CURRENT = "CURRENT"
+READ_ATTEMPTS = 20
+
+
+class CorruptPartition(Exception):
+    """A committed file is missing or its content is not what was committed."""
+
+
+@dataclass(frozen=True)
+class Partition:
+    """What CURRENT says of a partition: where it is, its file, the file's sha256 and its row count."""
+
+    folder: Path
+    file: str
+    sha256: str
+    rows: int
+
+    @property
+    def game_day(self) -> dt.date:
+        """The partition's game day, from its folder's name."""
+        return dt.date.fromisoformat(self.folder.name.partition("=")[2])
+
+
+@dataclass(frozen=True)
+class PartitionFolder:
+    """A partition's folder. Writers take its lock; readers need none."""
+
+    path: Path
+
+    def current(self) -> Partition | None:
+        """The committed state, or None where nothing was ever committed."""
+        try:
+            pointer = json.loads((self.path / CURRENT).read_bytes())
+        except FileNotFoundError:
+            return None
+        return Partition(self.path, pointer["file"], pointer["sha256"], pointer["rows"])
+
+    def read(self, partition: Partition) -> bytes:
+        """The bytes of the committed file, checked against the pointer's sha256.
+
+        A writer may replace the partition between our look at the pointer and the file: then the newer state is read.
+        Raises CorruptPartition if the content is not what was committed.
+        """
+        for _ in range(READ_ATTEMPTS):
+            try:
+                body = (self.path / partition.file).read_bytes()
+                break
+            except FileNotFoundError:
+                newer = self.current()
+                if newer is None or newer == partition:
+                    raise CorruptPartition(f"{self.path / partition.file} is missing: rerun this game day") from None
+                partition = newer
+        else:
+            raise CorruptPartition(f"{self.path} was replaced {READ_ATTEMPTS} times while it was read")
+        if hashlib.sha256(body).hexdigest() != partition.sha256:
+            raise CorruptPartition(
+                f"{self.path / partition.file} is not what was committed (sha256 differs): rerun this game day"
+            )
+        return body
+
+    def replace(self, frame: pl.DataFrame) -> Partition:
+        """Write `frame` as the partition's new content. Identical content is a no-op."""
+        body = _parquet(frame)
+        sha256 = hashlib.sha256(body).hexdigest()
+        wanted = Partition(self.path, f"data-{sha256[:20]}.parquet", sha256, frame.height)
+        self.path.mkdir(parents=True, exist_ok=True)
+        with self._lock():
+            if self.current() == wanted and (self.path / wanted.file).exists():
+                return wanted
+            write_durably(self.path / wanted.file, body)
+            pointer = {"file": wanted.file, "sha256": sha256, "rows": frame.height}
+            write_durably(self.path / CURRENT, json.dumps(pointer).encode())
+            self._sweep(keep=wanted.file)
+        return wanted
+
+    def _sweep(self, keep: str) -> None:
+        """Remove superseded files and what a killed writer left; we hold the lock, so nobody else is writing here."""
+        for path in self.path.iterdir():
+            if path.name not in (keep, CURRENT):
+                with suppress(FileNotFoundError):
+                    path.unlink()
+
+    @contextmanager
+    def _lock(self) -> Iterator[None]:
+        handle = os.open(self.path, os.O_RDONLY)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(handle)
+
+
+def write_durably(path: Path, body: bytes) -> None:
+    """Write a file so that a crash or power loss leaves the old content or the new, never a part of it."""
+    temporary = path.with_name(f"_tmp-{os.getpid()}-{path.name}")
+    with temporary.open("wb") as file:
+        file.write(body)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.rename(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _parquet(frame: pl.DataFrame) -> bytes:
+    # No statistics that depend on the writer, one row group: the same rows give the same bytes.
+    buffer = io.BytesIO()
+    frame.rechunk().write_parquet(buffer, compression="zstd", compression_level=1)
+    return buffer.getvalue()

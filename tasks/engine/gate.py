@@ -1,0 +1,83 @@
+"""The gate between phases: a pure decision from what was planned, what is there, and the time."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+
+from pydantic import Field
+
+from tasks.engine.ledger import State
+from tasks.engine.plan import Frozen, Step
+from tasks.engine.processor import Need
+
+
+class GatePolicy(Frozen):
+    """When a phase may go on without everything it was promised."""
+
+    stuck_after: dt.timedelta = Field(
+        dt.timedelta(minutes=30), description="How long an output may be missing before the phase counts as stuck."
+    )
+    enough: float = Field(0.6, ge=0, le=1, description="Share of a phase's required outputs that can do, if stuck.")
+
+
+class Verdict(StrEnum):
+    """What the gate says."""
+
+    PROCEED = "proceed"
+    PROCEED_DEGRADED = "proceed degraded"
+    WAIT = "wait"
+    FAIL = "fail"
+
+
+class Decision(Frozen):
+    """A verdict with its reasons, in words for a person. `stuck` asks for the one alert of this phase."""
+
+    verdict: Verdict
+    reasons: tuple[str, ...] = ()
+    stuck: bool = False
+
+
+def decide(
+    steps: Sequence[Step],
+    states: Mapping[str, State],
+    *,
+    now: dt.datetime,
+    since: dt.datetime,
+    hard_limit: dt.datetime | None,
+    policy: GatePolicy | None = None,
+) -> Decision:
+    """Decide on one phase from its planned steps and the states of their outputs.
+
+    `since` is when the phase began; `hard_limit` the deadline less the time that is still needed. An output that has
+    failed for good is not waited for. Critical outputs are never waived.
+    """
+    rules = policy or GatePolicy()
+    required = [step for step in steps if step.need == Need.REQUIRED]
+    missing = [step for step in required if not _state(states, step).usable]
+    labels = tuple(
+        f"{step.processor} is {_state(states, step)}" for step in steps if _state(states, step) not in _SOUND
+    )
+    if not missing:
+        return Decision(verdict=Verdict.PROCEED_DEGRADED if labels else Verdict.PROCEED, reasons=labels)
+
+    pending = [step for step in missing if _state(states, step) not in _OVER]
+    critical = [step for step in missing if step.critical]
+    late = hard_limit is not None and now >= hard_limit
+    stuck = bool(pending) and now - since >= rules.stuck_after
+    if pending and not stuck and not late:
+        return Decision(verdict=Verdict.WAIT, reasons=labels)
+    if not critical and len(required) - len(missing) >= rules.enough * len(required):
+        return Decision(verdict=Verdict.PROCEED_DEGRADED, reasons=labels, stuck=stuck)
+    if pending and not late and not any(step.critical and step not in pending for step in missing):
+        return Decision(verdict=Verdict.WAIT, reasons=labels, stuck=True)
+    return Decision(verdict=Verdict.FAIL, reasons=labels, stuck=stuck)
+
+
+_SOUND = (State.COMPLETE, State.EMPTY_OK)
+_OVER = (State.FAILED, State.BLOCKED)
+
+
+def _state(states: Mapping[str, State], step: Step) -> State:
+    return states.get(step.processor, State.EXPECTED)
