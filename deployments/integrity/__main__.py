@@ -1,0 +1,5 @@
+"""`python -m deployments.integrity`."""
+
+from .cli import main
+
+main()

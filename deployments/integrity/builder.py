@@ -1,0 +1,189 @@
+"""Building a release: look at everything, refuse what is broken or uncommitted, and write down what is
+there.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from .artifacts import read_artifacts
+from .digest import Tree, read_tree, sha256_file
+from .finding import Finding, Report, Severity, raise_if_refused
+from .manifest import (
+    Artifact,
+    Code,
+    Entrypoint,
+    Package,
+    Packages,
+    Predicate,
+    Release,
+    Runtime,
+    expiry,
+)
+from .packages import PackageDifference, differ_from_lock, edited_files, installed, read_lock
+from .probe import Probe, run_probe
+from .project import ProjectSpec, RoleSpec, read_project
+from .runtime import check_zones, interpreter
+from .source import Source, read_source
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A manifest and what was said while it was made (warnings only; what refuses is raised)."""
+
+    predicate: Predicate
+    report: Report
+
+
+def build(
+    root: Path, role: str, now: datetime, number: int | None = None, allow_dirty: bool = False
+) -> Built:
+    """Build the manifest of `role` from the tree at `root`.
+
+    Without `number` the release number is the count of commits. IntegrityError, with every reason, on a
+    dirty tree
+    (unless allowed, and then marked), an undefined name, a failing import, an entrypoint that does not load,
+    an
+    edited package; ValueError on a faulty project file or lock.
+    """
+    started = time.perf_counter()
+    project = read_project(root)
+    spec = project.role(role)
+    source = read_source(root)
+    tree = read_tree(root, spec.ships, project.ignore)
+    packages, differences = _packages(root, project)
+    probe = run_probe(root, tree.files, project.roots, project.optional_imports, spec.entrypoints, spec.facts)
+    artifacts, artifact_findings = read_artifacts(root, spec.artifacts, os.environ)
+    dirty = _dirty_paths(tree, source)
+    findings = [
+        *_tree_findings(tree, spec, dirty, allow_dirty),
+        *_package_findings(differences),
+        *probe.findings(),
+        *artifact_findings,
+        *check_zones(project.zones),
+    ]
+    report = Report(
+        f"build {project.project}/{role}", tuple(findings), (time.perf_counter() - started) * 1000
+    )
+    raise_if_refused(report)
+    release = Release(
+        number=source.height if number is None else number,
+        commit=source.commit,
+        dirty=bool(dirty),
+        built_at=now,
+        expires_at=expiry(now, project.policy),
+    )
+    return Built(_predicate(project, spec, role, release, tree, packages, probe, artifacts), report)
+
+
+def _predicate(
+    project: ProjectSpec,
+    spec: RoleSpec,
+    role: str,
+    release: Release,
+    tree: Tree,
+    packages: Packages,
+    probe: Probe,
+    artifacts: Mapping[str, Artifact],
+) -> Predicate:
+    return Predicate(
+        schema_version=1,
+        project=project.project,
+        role=role,
+        release=release,
+        code=Code(
+            algorithm="sha256-list-v1",
+            digest=tree.digest,
+            ships=spec.ships,
+            ignore=project.ignore,
+            roots=project.roots,
+            files=dict(tree.files),
+        ),
+        entrypoints=tuple(Entrypoint(name=n, parameters=d) for n, d in sorted(probe.entrypoints.items())),
+        packages=packages,
+        runtime=Runtime(**interpreter(), zones=dict(project.zones), settings=dict(spec.settings)),
+        artifacts=dict(artifacts),
+        facts=dict(probe.facts),
+        optional_imports=project.optional_imports,
+        checks=spec.checks,
+        policy=project.policy,
+    )
+
+
+def _packages(root: Path, project: ProjectSpec) -> tuple[Packages, list[PackageDifference]]:
+    lock = root / project.lock
+    if not lock.is_file():
+        raise ValueError(
+            f"lock: {project.lock} is not in {root}; name the pinned requirements file in integrity.toml"
+        )
+    here = installed()
+    allowed = (*project.allow_packages, project.project)
+    differences = differ_from_lock(read_lock(lock), here, allowed)
+    kept = {name: dist for name, dist in sorted(here.items()) if name not in allowed}
+    return (
+        Packages(
+            lock_path=project.lock,
+            lock=sha256_file(lock),
+            installed={name: Package(version=d.version, record=d.record) for name, d in kept.items()},
+            unlocked=tuple(str(d) for d in differences),
+            allowed=allowed,
+        ),
+        differences,
+    )
+
+
+def _dirty_paths(tree: Tree, source: Source) -> tuple[str, ...]:
+    untracked = tree.files.keys() - source.tracked
+    return tuple(sorted({*source.changed, *untracked}))
+
+
+def _tree_findings(
+    tree: Tree, spec: RoleSpec, dirty: tuple[str, ...], allow_dirty: bool
+) -> Iterator[Finding]:
+    if not any(path.endswith(".py") for path in tree.files):
+        yield Finding(
+            "tree.empty", "at least one shipped module", "none", f"correct `ships`: {', '.join(spec.ships)}"
+        )
+    if dirty:
+        yield Finding(
+            "source.dirty",
+            "a committed tree",
+            f"{len(dirty)} uncommitted or untracked files",
+            "commit them, or build with --allow-dirty: the release then says so for ever",
+            dirty,
+            Severity.WARN if allow_dirty else Severity.REFUSE,
+        )
+    if tree.strangers or tree.linked_folders:
+        yield Finding(
+            "tree.stranger",
+            "source files only",
+            "compiled modules without source, or linked folders",
+            "delete them, or name extension modules in `ships`",
+            (*tree.strangers, *tree.linked_folders),
+        )
+
+
+def _package_findings(differences: list[PackageDifference]) -> Iterator[Finding]:
+    edited = edited_files(installed())
+    if edited:
+        yield Finding(
+            "packages.edited",
+            "installed files as their wheels had them",
+            f"{len(edited)} edited or missing",
+            "install the packages anew",
+            tuple(edited),
+        )
+    if differences:
+        yield Finding(
+            "packages.unlocked",
+            "what the lock pins",
+            f"{len(differences)} packages that differ",
+            "install from the lock; the differences are written into the manifest",
+            tuple(map(str, differences)),
+            Severity.WARN,
+        )

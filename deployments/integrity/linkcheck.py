@@ -1,0 +1,226 @@
+"""Import every shipped module and resolve every name in its bytecode: globals, attribute chains, lazy
+imports.
+
+It finds what a compiler does not: a name nobody defined, an attribute a module lost, an import that only
+fails on
+the path that is taken once a month. It runs project code (imports), so call it in a process of its own.
+"""
+
+from __future__ import annotations
+
+import builtins
+import dis
+import enum
+import importlib
+import importlib.util
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import CodeType, ModuleType
+from typing import Any
+
+IMPLICIT_CLASS_NAMES = {"__name__", "__qualname__", "__module__", "__annotations__", "__classdict__"}
+_UNKNOWN = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A name that leads nowhere: where it stands, what kind it is, what it says."""
+
+    kind: str
+    where: str
+    text: str
+
+
+def module_name(path: str) -> str:
+    """`flows/daily.py` as `flows.daily`, `tasks/__init__.py` as `tasks`."""
+    return path.removesuffix(".py").replace("/", ".").removesuffix(".__init__")
+
+
+def check_modules(
+    root: Path, paths: Iterable[str], roots: Iterable[str], optional: Iterable[str]
+) -> list[Fault]:
+    """Import and link all shipped modules (`paths`, relative to `root`, which has to be on the import path).
+
+    `roots` are the project's own packages: importing a module of theirs that is not shipped is a fault.
+    `optional`
+    are packages whose absence is intended.
+    """
+    shipped = {module_name(path): path for path in sorted(paths) if path.endswith(".py")}
+    world = _World(frozenset(shipped), frozenset(roots), tuple(optional))
+    faults: list[Fault] = []
+    for name, path in shipped.items():
+        try:
+            module = importlib.import_module(name)
+        except BaseException as error:  # a module that exits at import is as broken as one that raises
+            if isinstance(error, KeyboardInterrupt):
+                raise
+            faults.append(Fault("import", path, f"{type(error).__name__}: {error}"))
+            continue
+        source = root / path
+        if module.__file__ is None or Path(module.__file__).resolve() != source.resolve():
+            faults.append(Fault("origin", path, f"{name} was imported from {module.__file__}"))
+            continue
+        code = compile(source.read_bytes(), str(source), "exec", dont_inherit=True)
+        faults.extend(_Linker(world, module, path).check(code))
+    return list(dict.fromkeys(faults))
+
+
+@dataclass(frozen=True)
+class _World:
+    shipped: frozenset[str]
+    roots: frozenset[str]
+    optional: tuple[str, ...]
+
+    def is_optional(self, name: str) -> bool:
+        return any(name == o or name.startswith(f"{o}.") for o in self.optional)
+
+    def is_unshipped(self, name: str) -> bool:
+        return name.partition(".")[0] in self.roots and name not in self.shipped
+
+
+@dataclass
+class _Linker:
+    """Walks the code objects of one module with a view just deep enough to follow
+    `module.attribute.attribute`.
+    """
+
+    world: _World
+    module: ModuleType
+    path: str
+    assigned: set[str] = field(default_factory=set)
+
+    def check(self, code: CodeType) -> Iterator[Fault]:
+        self.assigned = {
+            str(i.argval)
+            for c in _all_code(code)
+            for i in dis.get_instructions(c)
+            if i.opname == "STORE_GLOBAL"
+        }
+        for part in _all_code(code):
+            yield from self._walk(part)
+
+    def _walk(self, code: CodeType) -> Iterator[Fault]:
+        steps = list(dis.get_instructions(code))
+        stored = [i.argval for i in steps if i.opname.startswith("STORE_")]
+        local: dict[str, Any] = {}
+        value: Any = _UNKNOWN  # what the last instruction left on the stack, if it is a module or an enum
+        chain, line = "", code.co_firstlineno
+        importing: Any = _UNKNOWN
+        for index, step in enumerate(steps):
+            if step.positions is not None and step.positions.lineno:
+                line = step.positions.lineno
+            where, name = f"{self.path}:{line}", step.argval
+            match step.opname:
+                case "LOAD_GLOBAL" | "LOAD_NAME":
+                    value, chain = self._global(name, code, stored), str(name)
+                    if value is None:
+                        yield Fault("name", where, f"name {name!r} is not defined")
+                        value = _UNKNOWN
+                    elif isinstance(value, _Value):
+                        value = value.value
+                case "LOAD_ATTR" | "LOAD_METHOD" if _followable(value):
+                    chain = f"{chain}.{name}"
+                    found = _attribute(value, name)
+                    if found is _UNKNOWN and not self.world.is_optional(chain):
+                        yield Fault("attribute", where, f"{chain}: {_describe(value)} has no {name!r}")
+                    value = found
+                case "IMPORT_NAME":
+                    importing = value = _UNKNOWN
+                    target = self._target(name, steps, index)
+                    fault, importing = self._import(target, where)
+                    chain = target if _import_operands(steps, index)[1] else target.partition(".")[0]
+                    if fault:
+                        yield fault
+                    elif importing is not _UNKNOWN:
+                        value = importlib.import_module(chain)
+                case "IMPORT_FROM":
+                    value, chain = _UNKNOWN, str(name)
+                    if importing is not _UNKNOWN:
+                        value = self._member(importing, name)
+                        if value is _UNKNOWN and not self.world.is_optional(f"{importing.__name__}.{name}"):
+                            yield Fault("import", where, f"cannot import {name!r} from {importing.__name__}")
+                        elif isinstance(value, ModuleType) and self.world.is_unshipped(value.__name__):
+                            yield Fault("unshipped", where, f"{value.__name__} is not shipped by this role")
+                case "STORE_FAST" | "STORE_DEREF" if stored.count(name) == 1:
+                    local[name] = value
+                    value = _UNKNOWN
+                case "LOAD_FAST" | "LOAD_FAST_CHECK" | "LOAD_FAST_BORROW" | "LOAD_DEREF" if name in local:
+                    value, chain = local[name], str(name)
+                case "CACHE" | "EXTENDED_ARG" | "NOP":
+                    continue
+                case _:
+                    value = _UNKNOWN
+
+    def _global(self, name: str, code: CodeType, stored: list[Any]) -> Any:
+        """The value behind a global name: `_Value`, `_UNKNOWN` if it exists but is not ours to follow, None
+        if not.
+        """
+        namespace = vars(self.module)
+        if name in namespace:
+            return _Value(namespace[name])
+        if hasattr(builtins, name) or name in self.assigned or name in IMPLICIT_CLASS_NAMES or name in stored:
+            return _UNKNOWN
+        return None if code.co_name != "<module>" else _UNKNOWN  # the module's own lines have just run
+
+    def _target(self, name: str, steps: list[dis.Instruction], index: int) -> str:
+        level = _import_operands(steps, index)[0]
+        package = self.module.__package__ or ""
+        return importlib.util.resolve_name("." * level + name, package) if level else name
+
+    def _import(self, target: str, where: str) -> tuple[Fault | None, Any]:
+        if self.world.is_unshipped(target):
+            return Fault("unshipped", where, f"{target} is not shipped by this role"), _UNKNOWN
+        try:
+            return None, importlib.import_module(target)
+        except Exception as error:
+            if self.world.is_optional(target):
+                return None, _UNKNOWN
+            return Fault("import", where, f"import {target}: {type(error).__name__}: {error}"), _UNKNOWN
+
+    def _member(self, module: Any, name: str) -> Any:
+        if name == "*":
+            return _UNKNOWN
+        found = _attribute(module, name)
+        if found is not _UNKNOWN:
+            return found
+        try:
+            return importlib.import_module(f"{module.__name__}.{name}")
+        except ImportError:
+            return _UNKNOWN
+
+
+@dataclass(frozen=True)
+class _Value:
+    value: Any
+
+
+def _all_code(code: CodeType) -> Iterator[CodeType]:
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _all_code(constant)
+
+
+def _followable(value: Any) -> bool:
+    return isinstance(value, (ModuleType, enum.EnumMeta))
+
+
+def _attribute(value: Any, name: str) -> Any:
+    try:
+        return getattr(value, name)
+    except AttributeError:
+        return _UNKNOWN
+
+
+def _describe(value: Any) -> str:
+    return f"module {value.__name__}" if isinstance(value, ModuleType) else f"enum {value.__qualname__}"
+
+
+def _import_operands(steps: list[dis.Instruction], index: int) -> tuple[int, tuple[str, ...]]:
+    """Level and from-list of the IMPORT_NAME at `index`: the two constants pushed before it."""
+    pushed = [
+        s.argval for s in steps[max(0, index - 6) : index] if s.opname in {"LOAD_CONST", "LOAD_SMALL_INT"}
+    ]
+    level, names = pushed[-2:] if len(pushed) >= 2 else (0, None)
+    return (level if isinstance(level, int) else 0), (names if isinstance(names, tuple) else ())
