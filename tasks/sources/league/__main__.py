@@ -15,8 +15,8 @@ def main(arguments: list[str] | None = None) -> int:
     default = LeagueConfig()
     parser = argparse.ArgumentParser(
         prog="python -m tasks.sources.league",
-        description="Write a simulated league (invented players, no real results) as Parquet files: schedule, "
-        "player and team box scores, lines, rosters, injury report, positions, and the truth behind them.",
+        description="Write a simulated league (invented players, no real results) as Parquet files: "
+        "schedule, player and team box scores, lines, rosters, injury report, positions, and the truth.",
     )
     parser.add_argument("out_folder", type=Path, metavar="OUT_FOLDER", help="where to write; made if missing")
     parser.add_argument(
@@ -48,10 +48,10 @@ def main(arguments: list[str] | None = None) -> int:
     began = time.perf_counter()
     league = generate_league(config)
     files = league.write(options.out_folder)
-    print(
-        f"{league.schedule.height} games, {league.player_games.height} player lines, {league.lines.height} prop lines "
-        f"in {len(files)} files under {options.out_folder} ({time.perf_counter() - began:.1f} s)"
-    )
+    took = time.perf_counter() - began
+    print(f"{league.schedule.height} games, {league.player_games.height} box-score lines")
+    print(f"{league.lines.height} prop lines, {league.injuries.height} injury reports")
+    print(f"in {len(files)} files under {options.out_folder} ({took:.1f} s)")
     return 0
 
 

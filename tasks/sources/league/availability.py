@@ -16,8 +16,8 @@ STATUS_NAMES = ("", "PROBABLE", "QUESTIONABLE", "DOUBTFUL", "OUT")
 
 FIT, SHORT, MEDIUM, LONG, REST = range(5)
 # By kind of spell: chance per game that it starts (times the player's frailty), and that it goes on.
-START = np.array([0.0, 0.0425, 0.0200, 0.0068, 0.0])
-GO_ON = np.array([0.0, 0.22, 0.72, 0.955, 0.0])
+START = np.array([0.0, 0.0440, 0.0230, 0.0085, 0.0])
+GO_ON = np.array([0.0, 0.22, 0.78, 0.965, 0.0])
 LEFT_HURT = 0.30  # of spells that began in the game before, with the player leaving it early
 REST_MINUTES, REST_AGE, REST_CHANCE = 29.0, 30.0, 0.11  # veterans of the second night of a back-to-back
 AWAY_AT_START = (0.86, 0.03, 0.06, 0.05)  # fit, short, medium, long on opening night
@@ -40,10 +40,11 @@ PLAYS_AGAIN = np.array([0.36, 0.27, 0.32, 0.05, 0.0])  # back from a spell
 class Availability:
     """Per team game (row) and squad slot (column).
 
-    `absent`: true at tip-off. `first`: no spell was under way before this game. `kind`: of the spell. `noon`: status on
-    the report at noon. `evening`: status on the report of the evening before. `p_absent`: chance of absence
-    given everything up to the noon report. `p_absent_early`: given the report until 10:00 ET. `returning`:
-    back from a spell of several games.
+    `absent`: true at tip-off. `first`: no spell was under way before this game. `kind`: of the spell.
+    `evening`, `noon`: status on the report of the evening before and at noon ET; `known_early`: his noon status
+    was out by 10:00. `p_absent`: chance of absence given all up to the noon report; `p_absent_early`: given the
+    report until 10:00. `returning`: if he plays, it is his first game after a spell of several. `left_hurt`: he
+    leaves this game early.
     """
 
     absent: np.ndarray

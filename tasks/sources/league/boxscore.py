@@ -1,4 +1,4 @@
-"""Box-score frames of a played season: the other statistics of each line, plus-minus, and team totals as sums."""
+"""Box-score frames of a played season: what is counted beside the shots, plus-minus, and team totals as sums."""
 
 from __future__ import annotations
 
@@ -9,33 +9,10 @@ from .players import FIRST_PLAYER_ID, Players
 from .season import Played, Setting
 from .teams import Team
 
-COUNTS = [
-    "fgm",
-    "fga",
-    "fg3m",
-    "fg3a",
-    "ftm",
-    "fta",
-    "oreb",
-    "dreb",
-    "reb",
-    "ast",
-    "stl",
-    "blk",
-    "tov",
-    "pf",
-    "pts",
-]
+SHOTS = ("fgm", "fga", "fg3m", "fg3a", "ftm", "fta")
+COUNTS = (*SHOTS, "oreb", "dreb", "reb", "ast", "stl", "blk", "tov", "pf", "pts")
 # Per player and minute, for a league-average player.
-RATES = {
-    "oreb": 0.0451,
-    "dreb": 0.1370,
-    "ast": 0.1105,
-    "stl": 0.0326,
-    "blk": 0.0208,
-    "tov": 0.0549,
-    "pf": 0.0777,
-}
+RATES = {"oreb": 0.0417, "dreb": 0.1268, "ast": 0.1028, "stl": 0.0326, "blk": 0.0208, "tov": 0.0520, "pf": 0.0777}
 
 
 def player_lines(

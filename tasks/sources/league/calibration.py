@@ -166,19 +166,25 @@ def absence_quantities(player_games: pl.DataFrame) -> dict[str, float]:
 def naive_forecasts(player_games: pl.DataFrame) -> pl.DataFrame:
     """Season average, last ten and exponentially weighted (alpha 0.1) points before each game.
 
-    Keeps the population of the anchors: minutes > 0, at least five earlier games in the season, mean minutes
-    over the last ten at least 10. The exponential mean runs over the season's earlier games.
+    Keeps the population of the anchors: minutes > 0, at least five earlier games, mean minutes over the last ten
+    at least 10. Last ten and exponential mean reach back into earlier seasons; the season average is the last
+    ten on a player's first game of a season.
     """
-    by = ["season", "player_id"]
     pts, minutes = pl.col("pts").cast(pl.Float64), pl.col("minutes").cast(pl.Float64)
+    this_season = ["season", "player_id"]
+    before = pl.int_range(pl.len()).over(this_season)
     return (
         player_games.sort("player_id", "game_date", "game_id")
         .with_columns(
-            earlier=pl.int_range(pl.len()).over(by),
-            season_average=(pts.cum_sum().over(by) - pts) / pl.int_range(pl.len()).over(by),
-            last_10=pts.shift(1).rolling_mean(10, min_samples=1).over(by),
-            ewm=pts.ewm_mean(alpha=0.1).shift(1).over(by),
-            minutes_10=minutes.shift(1).rolling_mean(10, min_samples=1).over(by),
+            earlier=pl.int_range(pl.len()).over("player_id"),
+            last_10=pts.shift(1).rolling_mean(10, min_samples=1).over("player_id"),
+            ewm=pts.ewm_mean(alpha=0.1).shift(1).over("player_id"),
+            minutes_10=minutes.shift(1).rolling_mean(10, min_samples=1).over("player_id"),
+        )
+        .with_columns(
+            season_average=pl.when(before > 0)
+            .then((pts.cum_sum().over(this_season) - pts) / before)
+            .otherwise("last_10")
         )
         .filter(
             (minutes > 0)
@@ -188,37 +194,69 @@ def naive_forecasts(player_games: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def forecast_quantities(player_games: pl.DataFrame) -> dict[str, float]:
-    """Mean absolute error in points of the naive forecasts on their population, and the population's size."""
-    rows = naive_forecasts(player_games)
-    per_season = rows.height / rows["season"].n_unique()
+def forecast_quantities(forecasts: pl.DataFrame) -> dict[str, float]:
+    """Mean absolute error in points of `naive_forecasts`, and the population's size a season."""
     return {
-        "forecast population a season": per_season,
-        **{
-            f"MAE {name}": _number((rows["pts"] - rows[name]).abs().mean())
-            for name in ("season_average", "last_10", "ewm")
-        },
+        "forecast population a season": forecasts.height / forecasts["season"].n_unique(),
+        **{f"MAE {name}": mean_error(forecasts, name) for name in ("season_average", "last_10", "ewm")},
+        "MAE on level 15+ of ewm": mean_error(forecasts.filter(pl.col("ewm") >= 15), "ewm"),
     }
 
 
-def line_quantities(player_games: pl.DataFrame, consensus: pl.DataFrame) -> dict[str, float]:
-    """Error of a consensus line (columns game_date, player_id, line) on the players who played."""
-    rows = player_games.filter(pl.col("minutes") > 0).join(
-        consensus, on=["game_date", "player_id"], how="inner"
+def mean_error(rows: pl.DataFrame, name: str) -> float:
+    """Mean absolute error of the forecast in column `name` against `pts`."""
+    return _number((rows["pts"].cast(pl.Float64) - rows[name]).abs().mean())
+
+
+def truth_quantities(forecasts: pl.DataFrame, truth: pl.DataFrame) -> dict[str, float]:
+    """How well the best possible forecast does on the population of `naive_forecasts`; simulated leagues only."""
+    rows = forecasts.join(truth.drop("season"), on=["game_id", "player_id"])
+    pts = rows["pts"].cast(pl.Float64)
+    return {
+        "MAE of the truth's median": mean_error(rows, "q50"),
+        "MAE of the truth's mean": mean_error(rows, "expected_points"),
+        "truth: error mean": _number((pts - rows["expected_points"]).mean()),
+        "truth: minutes error mean": _number((rows["minutes"].cast(pl.Float64) - rows["expected_minutes"]).mean()),
+        "truth: MAE of minutes": _number((rows["minutes"].cast(pl.Float64) - rows["expected_minutes"]).abs().mean()),
+        "truth: 80 % interval holds": _number(((pts >= rows["q10"]) & (pts <= rows["q90"])).mean()),
+        "truth: share under q50": _number((pts < rows["q50"]).mean()),
+    }
+
+
+def consensus(lines: pl.DataFrame, hour_utc: str = "17:30") -> pl.DataFrame:
+    """Median over books of the last line seen from 16:00 to `hour_utc` (HH:MM UTC) of the game day."""
+    stamp = pl.col("game_date").dt.strftime("%Y-%m-%d") + f"T{hour_utc}Z"
+    fresh = pl.col("game_date").dt.strftime("%Y-%m-%d") + "T16:00Z"
+    return (
+        lines.filter((pl.col("snapshot") <= stamp) & (pl.col("snapshot") > fresh) & (pl.col("snapshot") < pl.col("commence_time")))
+        .sort("snapshot")
+        .group_by("season", "game_date", "player_id", "bookmaker")
+        .agg(pl.col("line").last())
+        .group_by("season", "game_date", "player_id")
+        .agg(pl.col("line").median())
     )
+
+
+def line_quantities(player_games: pl.DataFrame, forecasts: pl.DataFrame, lines: pl.DataFrame) -> dict[str, float]:
+    """Error of a consensus line (columns game_date, player_id, line) on the players who played.
+
+    forecasts: of `naive_forecasts`, for the comparison on the same players. Rows without a game are void.
+    """
+    lines = lines.select("game_date", "player_id", "line")
+    rows = player_games.filter(pl.col("minutes") > 0).join(lines, on=["game_date", "player_id"], how="inner")
     error = rows["pts"].cast(pl.Float64) - rows["line"]
-    ewm = naive_forecasts(player_games).join(consensus, on=["game_date", "player_id"], how="inner")
-    team_games = rows.select("game_id", "team").n_unique()
+    same = forecasts.join(lines, on=["game_date", "player_id"], how="inner")
     return {
         "line MAE": _number(error.abs().mean()),
         "line error mean": _number(error.mean()),
         "line error std": _number(error.std()),
         "line mean": _number(rows["line"].mean()),
         "line std": _number(rows["line"].std()),
-        "share over": _number((error > 0).mean()),
-        "lined players per team-game": rows.height / team_games,
-        "MAE of ewm on lined players": _number((ewm["pts"] - ewm["ewm"]).abs().mean()),
-        "MAE of line on the same": _number((ewm["pts"] - ewm["line"]).abs().mean()),
+        "share over the line": _number((error > 0).mean()),
+        "lined players per team-game": rows.height / rows.select("game_id", "team").n_unique(),
+        "lined players who sat": 1.0 - rows.height / lines.height,
+        "MAE of ewm on lined players": mean_error(same, "ewm"),
+        "MAE of line on the same": mean_error(same, "line"),
     }
 
 

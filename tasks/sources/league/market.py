@@ -23,7 +23,7 @@ from .truth import Curves
 
 @dataclass(frozen=True)
 class Bookmaker:
-    """`opens`: minutes after 10:00 ET at which its lines start to appear; `whole`: posts whole numbers too."""
+    """`opens`: minutes after 10:00 ET at which its lines begin to appear; `whole`: posts whole numbers too."""
 
     key: str
     opens: int
@@ -43,7 +43,7 @@ BOOKMAKERS = (
 )
 SHARED_ERROR, SHARED_ERROR_PER_POINT = 0.60, 0.045  # spread of what all books get wrong, points
 OWN_ERROR = 0.28
-LINED_FROM_POINTS, LINED_WIDTH = 7.3, 0.9  # expected points at which half of the players get a line
+LINED_FROM_POINTS, LINED_WIDTH = 6.3, 0.8  # expected points at which half of the players get a line
 MARGIN = 0.024  # added to each side's chance: the bookmaker's hold
 STALE = 0.45  # share of the morning's news a book has taken in when it opens
 
@@ -57,7 +57,7 @@ def post_lines(
     players: Players,
     clubs: tuple[Team, ...],
 ) -> pl.DataFrame:
-    """All snapshots of all books for a season; points: actual points per cell, for the in-game snapshots only."""
+    """All snapshots of all books; points: actual points per cell, used by the in-game snapshots only."""
     a = setting.availability
     medians = [
         curves.median(plan(setting, p)[2].points)

@@ -1,4 +1,4 @@
-"""Who plays: invented players with lasting traits, their careers from season to season, and the clubs' squads.
+"""Who plays: invented players with lasting traits, their careers from season to season, and the squads.
 
 Traits are struct-of-arrays, one entry per player ever created; a player is an index into them.
 """
@@ -18,51 +18,17 @@ MAX_SQUAD = max(SQUAD_SIZES)
 POSITIONS = ("G", "G-F", "F", "F-C", "C")
 POSITION_SHARE = (0.40, 0.08, 0.32, 0.08, 0.12)
 
-# Usage weight (shot attempts per minute, league mean about 1) and planned minutes by standing within the squad.
-USAGE_BY_RANK = (
-    1.37,
-    1.23,
-    1.08,
-    0.98,
-    0.97,
-    0.92,
-    0.86,
-    0.83,
-    0.79,
-    0.83,
-    0.81,
-    0.82,
-    0.82,
-    0.81,
-    0.80,
-    0.80,
-    0.80,
-)
-MINUTES_BY_RANK = (
-    35.5,
-    34.0,
-    32.4,
-    30.7,
-    28.5,
-    26.0,
-    23.5,
-    20.8,
-    18.2,
-    15.2,
-    12.0,
-    8.5,
-    6.0,
-    4.5,
-    3.5,
-    3.0,
-    2.5,
-)
+# Usage weight (shot attempts per minute, league mean about 1) and planned minutes, by standing in the squad.
+_USAGE_TEXT = "1.42 1.26 1.10 0.98 0.97 0.92 0.86 0.83 0.79 0.83 0.81 0.82 0.82 0.81 0.80 0.80 0.80"
+USAGE_BY_RANK = tuple(float(u) for u in _USAGE_TEXT.split())
+_MINUTES_TEXT = "35.3 34.0 32.6 31.0 28.8 26.4 23.8 21.2 18.6 15.2 11.2 7.5 5.4 4.2 3.2 2.6 2.2"
+MINUTES_BY_RANK = tuple(float(m) for m in _MINUTES_TEXT.split())
 
 
 @dataclass(frozen=True)
 class Players:
-    """Lasting traits. `talent` orders a squad; `usage`, `threes` (share of attempts from three), `free_throws`
-    (attempts per field-goal attempt) say how he shoots; `two`, `three`, `free` are chances of a make.
+    """Lasting traits. `talent` orders a squad; `threes` (share of attempts from three) and `free_throws` (free
+    throws per field-goal attempt) say how he shoots; `two`, `three`, `free` are chances of a make.
     """
 
     name: list[str] = field(default_factory=list)
@@ -88,7 +54,7 @@ def create(rng: np.random.Generator, count: int, taken: set[str], rookies: bool 
     """`count` new players; rookies are young and a little less able."""
     position = rng.choice(len(POSITIONS), size=count, p=POSITION_SHARE)
     big = position / 4.0
-    threes = np.clip(rng.normal(0.47 - 0.28 * big**2, 0.15), 0.01, 0.82)
+    threes = np.clip(rng.normal(0.485 - 0.28 * big**2, 0.15), 0.01, 0.82)
     free_throws = np.clip(rng.normal(0.25 - 0.35 * (threes - 0.40), 0.07), 0.06, 0.60)
     age = rng.uniform(19, 23, count) if rookies else 19.0 + rng.gamma(3.2, 2.3, count)
     return Players(
@@ -99,8 +65,8 @@ def create(rng: np.random.Generator, count: int, taken: set[str], rookies: bool 
         taste=rng.normal(0.0, 0.21, count),
         threes=threes,
         free_throws=free_throws,
-        two=np.clip(rng.normal(0.530 + 0.05 * big - 0.05 * (threes - 0.40), 0.036), 0.40, 0.72),
-        three=np.clip(rng.normal(0.350 + 0.05 * (threes - 0.40), 0.022), 0.22, 0.44),
+        two=np.clip(rng.normal(0.526 + 0.05 * big - 0.05 * (threes - 0.40), 0.036), 0.40, 0.72),
+        three=np.clip(rng.normal(0.362 + 0.05 * (threes - 0.40), 0.022), 0.22, 0.44),
         free=np.clip(rng.normal(0.775 + 0.08 * (threes - 0.40), 0.065), 0.45, 0.93),
         frailty=np.exp(rng.normal(0.0, 0.45, count)) * 0.9,
         passing=np.exp(rng.normal(0.25 - 0.6 * big, 0.40, count)),
@@ -119,7 +85,7 @@ def _joined(a: Players, b: Players) -> Players:
 
 @dataclass(frozen=True)
 class Squads:
-    """Membership through one season: `club[d, p]` is the club of player p on season day d, -1 when he has none."""
+    """Membership through one season: `club[d, p]` is the club of player p on season day d, -1 for none."""
 
     players: Players
     club: np.ndarray
@@ -141,7 +107,7 @@ def first_season(seed: int, season: str, clubs: int) -> tuple[Players, np.ndarra
 def next_season(
     seed: int, season: str, players: Players, club: np.ndarray, clubs: int
 ) -> tuple[Players, np.ndarray]:
-    """A summer: players age and develop, some leave the league, some change clubs, rookies fill the squads."""
+    """A summer: players age and develop, some retire, some change clubs, rookies fill the squads."""
     rng = stream(seed, season, "summer")
     count = len(players)
     growth = np.interp(players.age, [19, 23, 27, 31, 38], [0.30, 0.14, 0.0, -0.12, -0.45])

@@ -28,16 +28,14 @@ REASONS = (*MINOR, *SERIOUS, *LASTING, "Rest")
 
 @dataclass(frozen=True)
 class Report:
-    """`frame`: the rows of `injuries`. `out_late`: cells reported OUT only after noon; `final_known` says, per
-    cell, whether the report right before tip-off has him OUT.
-    """
+    """`frame`: the rows of `injuries`. `final_out`: per cell, whether the last report before tip-off has him OUT."""
 
     frame: pl.DataFrame
     final_out: np.ndarray
 
 
 def publish(rng: np.random.Generator, setting: Setting, players: Players, clubs: tuple[Team, ...]) -> Report:
-    """Turn statuses into rows: the evening before, the morning (when changed), the afternoon (when changed)."""
+    """Turn statuses into rows: of the evening before, then of the morning and the afternoon where changed."""
     a = setting.availability
     shape = setting.roster.shape
     tip = np.repeat([int(g.tip.timestamp()) // 60 for g in setting.games], 2)  # minutes since 1970

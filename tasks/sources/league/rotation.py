@@ -23,8 +23,8 @@ def settle(desire: np.ndarray, weight: np.ndarray, total: np.ndarray | float = G
     """Minutes per cell so that the row's sum of weight x minutes is `total`.
 
     desire: (rows, slots) wishes on the logit scale; weight: chance of playing, 0 to 1. Newton's method on one
-    shift per row. With weights below one the result is what a player gets *if he plays*, the rest in expectation;
-    his own playing for certain is allowed for by one more Newton step.
+    shift per row. With weights below one the result is what a player gets *if he plays*, the others in
+    expectation; his own playing for certain is allowed for by one more Newton step.
     """
     target = np.broadcast_to(np.asarray(total, float), desire.shape[:1])
     shift = np.zeros(desire.shape[0])
@@ -45,7 +45,7 @@ def settle(desire: np.ndarray, weight: np.ndarray, total: np.ndarray | float = G
 def desires(base: np.ndarray, position: np.ndarray, out_weight: np.ndarray) -> np.ndarray:
     """Wishes on the logit scale, raised where players of the same position are missing.
 
-    base: planned minutes when everyone is fit; position: 0 (guard) to 4 (centre); out_weight: chance of absence.
+    base: planned minutes when all are fit; position: 0 (guard) to 4 (centre); out_weight: chance of absence.
     """
     missing = base * out_weight
     near = np.zeros_like(base)
@@ -58,7 +58,7 @@ def desires(base: np.ndarray, position: np.ndarray, out_weight: np.ndarray) -> n
 
 def chance_to_enter(minutes: np.ndarray) -> np.ndarray:
     """Chance that the coach uses an available player at all, by his planned minutes."""
-    return 1.0 / (1.0 + np.exp(-(minutes - 4.4) / 1.5))
+    return 1.0 / (1.0 + np.exp(-(minutes - 6.6) / 2.0))
 
 
 def garbage_time(margin: np.ndarray) -> np.ndarray:
@@ -81,13 +81,14 @@ def played_minutes(
     plan = settle(desire, available)
     role = (plan - 20.0) / 15.0  # about +1 for a starter, -1 for the end of the bench
     swing = np.where(role > 0, -0.36 * role, -0.95 * role) * blowout[:, None]
-    noise = rng.normal(0.0, 1.0, desire.shape) * np.where(plan > 24, 0.44, 0.50)
-    enters = rng.random(desire.shape) < chance_to_enter(plan + 6.0 * blowout[:, None] * (plan < 12))
+    noise = rng.normal(0.0, 1.0, desire.shape) * np.where(plan > 24, 0.45, 0.62)
+    enters = rng.random(desire.shape) < chance_to_enter(plan + 8.0 * blowout[:, None] * (plan < 12))
     on_court = available * enters
     short = on_court.sum(1) < 8  # no team goes with fewer than eight if it has them
     on_court[short] = available[short]
+    token = np.where(plan < 9.0, -0.55, 0.0)  # the end of the bench comes on for the last minutes
     early = np.where(left_hurt, rng.uniform(-2.6, -0.3, desire.shape), 0.0)
-    minutes = settle(logit(plan) + swing + noise + early, on_court) * on_court
+    minutes = settle(logit(plan) + swing + noise + early + token, on_court) * on_court
     # Overtime goes to those who were on court most.
     weight = minutes**2
     extra = 25.0 * overtimes[:, None] * weight / weight.sum(1, keepdims=True)

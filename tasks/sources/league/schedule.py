@@ -30,7 +30,7 @@ FIXED_GAMES = (
     ("SAS", "CLE", 20.0),
     ("POR", "DAL", 23.0),
 )
-# Relative weight of a game day by weekday, Monday first: Tuesdays and Thursdays are thin, as in the real league.
+# Relative weight of a game day by weekday, Monday first: Tuesdays and Thursdays are thin.
 WEEKDAY_WEIGHT = (7.8, 6.4, 9.1, 5.8, 9.0, 7.1, 7.9)
 POSTPONED_A_SEASON = 2
 
@@ -61,7 +61,7 @@ def season_bounds(season: str) -> tuple[date, date]:
 
 
 def days_off(season: str) -> set[date]:
-    """Days without games: Thanksgiving, Christmas Eve, six days around the all-star game, the last Saturday."""
+    """Days without games: Thanksgiving, Christmas Eve, six days around the all-star game, last Saturday."""
     start, end = season_bounds(season)
     november = date(start.year, 11, 1)
     thanksgiving = november + timedelta(days=(3 - november.weekday()) % 7 + 21)
@@ -84,7 +84,7 @@ def season_games(seed: int, season: str, clubs: tuple[Team, ...], games_per_team
 
 
 def _match_ups(rng: np.random.Generator, count: int, games_per_team: int) -> list[tuple[int, int]]:
-    """(home, away) pairs by the circle method: rounds in which every team plays once, then the same mirrored."""
+    """(home, away) pairs by the circle method: rounds in which every team plays once, each also mirrored."""
     pairs: list[tuple[int, int]] = []
     half = (games_per_team + 1) // 2
     order: list[int] = []
@@ -124,7 +124,7 @@ def _place_on_days(
     count: int,
     games_per_team: int,
 ) -> list[tuple[date, int, int]]:
-    """Give each game a day, greedily: the teams furthest behind an even pace play first, back-to-backs rarely."""
+    """Give each game a day, greedily: teams furthest behind an even pace play first, back-to-backs rarely."""
     start, end = season_bounds(season)
     off = days_off(season)
     days = [start + timedelta(days=i) for i in range((end - start).days + 1)]
@@ -160,12 +160,12 @@ def _fill_day(
 ) -> list[tuple[int, int]]:
     """Place up to `quota` of the remaining games on `day`; returns those still to place."""
     ordinal = day.toordinal()
-    eager = owed + rng.normal(0.0, 0.35, len(owed))
+    eager = owed + rng.normal(0.0, 0.18, len(owed))
     for team, dates in enumerate(played):
         if ordinal in dates or _too_dense(dates, ordinal):
             eager[team] = -np.inf
         elif ordinal - 1 in dates or ordinal + 1 in dates:
-            eager[team] -= 0.35
+            eager[team] -= 0.42
         elif ordinal - 2 not in dates:
             eager[team] += 0.3
     scores = [eager[h] + eager[a] for h, a in remaining]
@@ -216,7 +216,7 @@ def _place_left_over(
 
 
 def _tip_hours(rng: np.random.Generator, day: date, homes: list[Team]) -> list[float]:
-    """Hours ET at which a day's games start: Christmas from noon, some weekend matinees, else the club's usual."""
+    """Hours ET at which a day's games start: Christmas from noon, weekend matinees, else the club's usual."""
     if (day.month, day.day) == (12, 25):
         return [12.0 + 2.5 * min(i, 4) for i in range(len(homes))]
     hours = []
@@ -265,7 +265,7 @@ def _with_ids(
 
 
 def _postpone(rng: np.random.Generator, prefix: str, rows: list[Game], clubs: tuple[Team, ...]) -> list[Game]:
-    """Call off a few winter games on their day; each is made up later under an id after the last regular one."""
+    """Call off a few winter games on their day; each is made up later under an id of its own."""
     busy = {(team, row.day) for row in rows for team in (row.home, row.away)}
     days = sorted({row.day for row in rows})
     candidates = [i for i, row in enumerate(rows) if row.day.month in (1, 2)]

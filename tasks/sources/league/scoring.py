@@ -1,7 +1,7 @@
 """How points come about: team totals by shot kind, then the share of each made and missed shot by player.
 
-Team totals first, players second: a team's attempts hardly vary, so team-mates' points are negatively related,
-as they are in real box scores. Allocation is multinomial with gamma-distributed weights.
+Team totals first, players second: a team's attempts hardly vary, so team-mates' points are negatively
+related, as they are in real box scores. Allocation is multinomial with gamma-distributed weights.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 
 FIELD_GOALS, FREE_THROWS = 88.6, 21.4  # attempts per team and 240 minutes
-FIELD_GOALS_SPREAD, FREE_THROWS_SPREAD = 5.6, 5.9
-HOME_EDGE = 0.0065  # added to each chance of a make at home, taken away on the road
-SHOT_NIGHT = 0.016  # a team's good or bad shooting night: spread of the chance of a make
-USAGE_SHAPE, FREE_SHAPE = (
-    14.0,
-    2.6,
-)  # gamma shapes of a player's share of shots and of free throws in one game
+FIELD_GOALS_SPREAD, FREE_THROWS_SPREAD = 3.2, 4.8
+HOME_EDGE = 0.0053  # added to each chance of a make at home, taken away on the road
+# Teams' makes scatter less than independent shots would: leaders ease up, the others press.
+CALM = 0.80
+# Gamma shapes of a player's share of his team's shots, of threes among them, and of its free throws a game.
+MIX_SHAPE, FREE_SHAPE = 14.0, 3.6
+USAGE_SHAPE, USAGE_SHAPE_PER_MINUTE = 6.0, 1.7  # the longer he plays, the nearer his share to what it should be
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ def team_totals(
     """Draw team totals and overtimes; rows come in pairs (home, away) and never end level."""
     rows = len(match.pace)
     games = rows // 2
-    tempo = np.repeat(rng.normal(0.0, 0.032, games), 2)  # shared by both teams
+    tempo = np.repeat(rng.normal(0.0, 0.050, games), 2)  # shared by both teams
     attempts = (expected.twos + expected.threes) * (1.0 + tempo)
     attempts = np.maximum(np.round(attempts + rng.normal(0.0, FIELD_GOALS_SPREAD, rows)), 60).astype(int)
     three_share = expected.threes / (expected.twos + expected.threes) + rng.normal(0.0, 0.045, rows)
@@ -120,18 +120,24 @@ def team_totals(
     whistle = np.repeat(rng.normal(0.0, 0.11, games), 2)
     frees = expected.frees * (1.0 + whistle) + rng.normal(0.0, FREE_THROWS_SPREAD * 0.85, rows)
     frees = np.maximum(np.round(frees), 2).astype(int)
-    night = rng.normal(0.0, SHOT_NIGHT, rows) + HOME_EDGE * match.home
+    night = HOME_EDGE * match.home
     pct = [
         _mean(expected.share_two, shooters.two, weight) + match.allow_two + night,
         _mean(expected.share_three, shooters.three, weight) + match.allow_three + night,
         _mean(expected.share_free, shooters.free, weight),
     ]
     shots = [attempts - threes, threes, frees]
-    made = [rng.binomial(n, np.clip(p, 0.05, 0.95)) for n, p in zip(shots, pct, strict=True)]
+    made = [_makes(rng, n, np.clip(p, 0.05, 0.95)) for n, p in zip(shots, pct, strict=True)]
     overtimes = _overtimes(rng, shots, made, pct)
     missed = [n - m for n, m in zip(shots, made, strict=True)]
     totals = TeamTotals(made[0], missed[0], made[1], missed[1], made[2], missed[2])
     return totals, overtimes
+
+
+def _makes(rng: np.random.Generator, shots: np.ndarray, chance: np.ndarray) -> np.ndarray:
+    mean = shots * chance
+    made = np.round(mean + CALM * (rng.binomial(shots, chance) - mean))
+    return np.clip(made, 0, shots).astype(int)
 
 
 def _mean(share: np.ndarray, chance: np.ndarray, weight: np.ndarray) -> np.ndarray:
@@ -141,11 +147,11 @@ def _mean(share: np.ndarray, chance: np.ndarray, weight: np.ndarray) -> np.ndarr
 def _overtimes(
     rng: np.random.Generator, attempts: list[np.ndarray], made: list[np.ndarray], pct: list[np.ndarray]
 ) -> np.ndarray:
-    """Level games, and some that ended close, went to overtime: add its shots in place; returns periods per row."""
+    """Level games, and some that ended close, went to overtime: adds its shots in place; returns periods."""
     rows = len(made[0])
     points = 2 * made[0] + 3 * made[1] + made[2]
     margin = points[::2] - points[1::2]
-    extra = (margin == 0) | ((np.abs(margin) <= 4) & (rng.random(rows // 2) < 0.13))
+    extra = (margin == 0) | ((np.abs(margin) <= 4) & (rng.random(rows // 2) < 0.15))
     overtimes = np.zeros(rows // 2, int)
     for period in range(1, 8):
         playing = np.repeat(extra, 2)
@@ -184,8 +190,9 @@ class Shots:
 def share_out(rng: np.random.Generator, totals: TeamTotals, shooters: Shooters, minutes: np.ndarray) -> Shots:
     """Allocate each team's made and missed shots to its players by usage, minutes and skill."""
     shape = minutes.shape
-    load = shooters.usage * minutes * rng.gamma(USAGE_SHAPE, 1.0 / USAGE_SHAPE, shape)
-    tilt = rng.gamma(9.0, 1.0 / 9.0, shape)  # more threes than usual on the day, or fewer
+    steadiness = USAGE_SHAPE + USAGE_SHAPE_PER_MINUTE * minutes
+    load = shooters.usage * minutes * rng.gamma(steadiness) / steadiness
+    tilt = rng.gamma(MIX_SHAPE, 1.0 / MIX_SHAPE, shape)  # more threes than usual on the day, or fewer
     threes = shooters.threes * tilt
     free = load * shooters.free_throws * rng.gamma(FREE_SHAPE, 1.0 / FREE_SHAPE, shape)
     two = load * np.maximum(1.0 - threes, 0.05)

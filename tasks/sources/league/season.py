@@ -14,8 +14,8 @@ from .schedule import Game
 from .seeds import stream
 
 # Slow drifts, by player and calendar day: stationary spread, and persistence a day.
-MINUTES_DRIFT = (0.30, 0.985)  # on the logit scale of `rotation`
-USAGE_DRIFT = (0.085, 0.985)  # of log usage
+MINUTES_DRIFT = (0.42, 0.988)  # on the logit scale of `rotation`
+USAGE_DRIFT = (0.12, 0.988)  # of log usage
 FORM_DRIFT = (0.014, 0.90)  # hot and cold hands, of the chance of a make
 
 
@@ -127,7 +127,7 @@ def _match_ups(seed: int, season: str, club: np.ndarray, clubs: int) -> scoring.
     """Club traits of the season and what they make of each meeting."""
     rng = stream(seed, season, "clubs")
     pace = rng.normal(0.0, 0.018, clubs)
-    two, three = rng.normal(0.0, 0.013, clubs), rng.normal(0.0, 0.006, clubs)
+    two, three = rng.normal(0.0, 0.016, clubs), rng.normal(0.0, 0.006, clubs)
     free = np.exp(rng.normal(0.0, 0.07, clubs))
     other = club.reshape(-1, 2)[:, ::-1].ravel()
     return scoring.Matchup(
@@ -161,7 +161,7 @@ def plan(setting: Setting, p_absent: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
 
 def play(rng: np.random.Generator, setting: Setting, absent: np.ndarray, hurt: np.ndarray) -> Played:
-    """Play every game once with these absences and early exits: totals, overtimes, minutes, then each player's shots."""
+    """Play every game once with these absences and early exits: team totals, minutes, each player's shots."""
     gone = np.where(setting.there, absent, True).astype(float)
     minutes, weight, expected = plan(setting, gone)
     totals, overtimes = scoring.team_totals(rng, expected, setting.shooters, setting.match, weight)

@@ -82,7 +82,7 @@ def truth_frame(setting: Setting, curves: Curves) -> pl.DataFrame:
 
     Conditions on: every player's true traits and form on the game day, the squads, clubs' pace and defence,
     home court, rest, who was absent before, and the injury report as of noon ET (90 minutes before tip-off
-    where that is earlier). Not on: who sits without having been reported OUT by then, nor anything of the game.
+    where that is earlier). Not on: who sits without having been reported OUT by then, nor on the game.
     All values but `play_probability` are *given that he plays*. Units: minutes, points.
     """
     chance_absent = setting.availability.p_absent
