@@ -12,7 +12,15 @@ from .teams import Team
 SHOTS = ("fgm", "fga", "fg3m", "fg3a", "ftm", "fta")
 COUNTS = (*SHOTS, "oreb", "dreb", "reb", "ast", "stl", "blk", "tov", "pf", "pts")
 # Per player and minute, for a league-average player.
-RATES = {"oreb": 0.0417, "dreb": 0.1268, "ast": 0.1028, "stl": 0.0326, "blk": 0.0208, "tov": 0.0520, "pf": 0.0777}
+RATES = {
+    "oreb": 0.0417,
+    "dreb": 0.1268,
+    "ast": 0.1028,
+    "stl": 0.0326,
+    "blk": 0.0208,
+    "tov": 0.0520,
+    "pf": 0.0777,
+}
 
 
 def player_lines(

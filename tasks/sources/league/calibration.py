@@ -216,8 +216,12 @@ def truth_quantities(forecasts: pl.DataFrame, truth: pl.DataFrame) -> dict[str, 
         "MAE of the truth's median": mean_error(rows, "q50"),
         "MAE of the truth's mean": mean_error(rows, "expected_points"),
         "truth: error mean": _number((pts - rows["expected_points"]).mean()),
-        "truth: minutes error mean": _number((rows["minutes"].cast(pl.Float64) - rows["expected_minutes"]).mean()),
-        "truth: MAE of minutes": _number((rows["minutes"].cast(pl.Float64) - rows["expected_minutes"]).abs().mean()),
+        "truth: minutes error mean": _number(
+            (rows["minutes"].cast(pl.Float64) - rows["expected_minutes"]).mean()
+        ),
+        "truth: MAE of minutes": _number(
+            (rows["minutes"].cast(pl.Float64) - rows["expected_minutes"]).abs().mean()
+        ),
         "truth: 80 % interval holds": _number(((pts >= rows["q10"]) & (pts <= rows["q90"])).mean()),
         "truth: share under q50": _number((pts < rows["q50"]).mean()),
     }
@@ -228,7 +232,11 @@ def consensus(lines: pl.DataFrame, hour_utc: str = "17:30") -> pl.DataFrame:
     stamp = pl.col("game_date").dt.strftime("%Y-%m-%d") + f"T{hour_utc}Z"
     fresh = pl.col("game_date").dt.strftime("%Y-%m-%d") + "T16:00Z"
     return (
-        lines.filter((pl.col("snapshot") <= stamp) & (pl.col("snapshot") > fresh) & (pl.col("snapshot") < pl.col("commence_time")))
+        lines.filter(
+            (pl.col("snapshot") <= stamp)
+            & (pl.col("snapshot") > fresh)
+            & (pl.col("snapshot") < pl.col("commence_time"))
+        )
         .sort("snapshot")
         .group_by("season", "game_date", "player_id", "bookmaker")
         .agg(pl.col("line").last())
@@ -237,7 +245,9 @@ def consensus(lines: pl.DataFrame, hour_utc: str = "17:30") -> pl.DataFrame:
     )
 
 
-def line_quantities(player_games: pl.DataFrame, forecasts: pl.DataFrame, lines: pl.DataFrame) -> dict[str, float]:
+def line_quantities(
+    player_games: pl.DataFrame, forecasts: pl.DataFrame, lines: pl.DataFrame
+) -> dict[str, float]:
     """Error of a consensus line (columns game_date, player_id, line) on the players who played.
 
     forecasts: of `naive_forecasts`, for the comparison on the same players. Rows without a game are void.

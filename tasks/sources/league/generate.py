@@ -94,6 +94,7 @@ def generate_league(config: LeagueConfig | None = None) -> League:
     clubs = teams(config.teams)
     everyone, club = players.first_season(config.seed, config.seasons[0], config.teams)
     parts: list[League] = []
+    before: season.Drifts | None = None
     for number, name in enumerate(config.seasons):
         if number:
             everyone, club = players.next_season(config.seed, name, everyone, club, config.teams)
@@ -101,21 +102,21 @@ def generate_league(config: LeagueConfig | None = None) -> League:
         games = season_games(config.seed, name, clubs, config.games_per_team)
         days = (last_day - first_day).days + 1
         squads = players.season_squads(config.seed, name, everyone, club, config.teams, days)
-        parts.append(_season(config, name, games, squads, clubs, first_day))
-        club = squads.club[-1]
+        setting = season.prepare(config.seed, name, games, squads, first_day, config.teams, before)
+        parts.append(_season(config, setting, games, squads, clubs, first_day))
+        club, before = squads.club[-1], setting.ending
     return League(*(pl.concat([getattr(p, f.name) for p in parts]) for f in fields(League)))
 
 
 def _season(
     config: LeagueConfig,
-    name: str,
+    setting: season.Setting,
     games: list[Game],
     squads: Squads,
     clubs: tuple[Team, ...],
     first_day: date,
 ) -> League:
-    seed = config.seed
-    setting = season.prepare(seed, name, games, squads, first_day, config.teams)
+    seed, name = config.seed, setting.season
     known = setting.availability
     played = season.play(stream(seed, name, "games"), setting, known.absent, known.left_hurt)
     lines = boxscore.player_lines(stream(seed, name, "box"), setting, played, squads.players, clubs)

@@ -43,7 +43,7 @@ BOOKMAKERS = (
 )
 SHARED_ERROR, SHARED_ERROR_PER_POINT = 0.60, 0.045  # spread of what all books get wrong, points
 OWN_ERROR = 0.28
-LINED_FROM_POINTS, LINED_WIDTH = 6.3, 0.8  # expected points at which half of the players get a line
+LINED_FROM_POINTS, LINED_WIDTH = 5.6, 0.8  # expected points at which half of the players get a line
 MARGIN = 0.024  # added to each side's chance: the bookmaker's hold
 STALE = 0.45  # share of the morning's news a book has taken in when it opens
 
@@ -71,7 +71,7 @@ def post_lines(
     shared = rng.normal(0.0, 1.0, len(row)) * scale
     later = 0.9 * shared + np.sqrt(1 - 0.9**2) * 0.7 * rng.normal(0.0, 1.0, len(row)) * scale
     estimates = [m[row, slot] + e for m, e in zip(medians, (shared, shared, later), strict=True)]
-    waits = (a.noon[row, slot] == QUESTIONABLE) & (rng.random(len(row)) < 0.5)
+    waits = (a.noon[row, slot] == QUESTIONABLE) & (rng.random(len(row)) < 0.7)
     gone = (a.noon[row, slot] == OUT, report.final_out[row, slot])
     cells = _Cells(row, slot, estimates, waits, gone, points[row, slot])
     pieces = [_book_rows(rng, setting, book, number, cells) for number, book in enumerate(BOOKMAKERS)]

@@ -21,7 +21,7 @@ POSITION_SHARE = (0.40, 0.08, 0.32, 0.08, 0.12)
 # Usage weight (shot attempts per minute, league mean about 1) and planned minutes, by standing in the squad.
 _USAGE_TEXT = "1.42 1.26 1.10 0.98 0.97 0.92 0.86 0.83 0.79 0.83 0.81 0.82 0.82 0.81 0.80 0.80 0.80"
 USAGE_BY_RANK = tuple(float(u) for u in _USAGE_TEXT.split())
-_MINUTES_TEXT = "35.3 34.0 32.6 31.0 28.8 26.4 23.8 21.2 18.6 15.2 11.2 7.5 5.4 4.2 3.2 2.6 2.2"
+_MINUTES_TEXT = "34.4 33.0 31.4 29.7 27.6 25.4 23.2 21.2 19.2 16.8 13.2 8.8 6.0 4.6 3.4 2.8 2.2"
 MINUTES_BY_RANK = tuple(float(m) for m in _MINUTES_TEXT.split())
 
 
@@ -111,7 +111,7 @@ def next_season(
     rng = stream(seed, season, "summer")
     count = len(players)
     growth = np.interp(players.age, [19, 23, 27, 31, 38], [0.30, 0.14, 0.0, -0.12, -0.45])
-    standing = players.talent + growth + rng.normal(0.0, 0.28, count)
+    standing = players.talent + growth + rng.normal(0.0, 0.20, count)
     older = replace(
         players,
         age=players.age + 1.0,

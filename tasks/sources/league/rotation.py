@@ -81,12 +81,12 @@ def played_minutes(
     plan = settle(desire, available)
     role = (plan - 20.0) / 15.0  # about +1 for a starter, -1 for the end of the bench
     swing = np.where(role > 0, -0.36 * role, -0.95 * role) * blowout[:, None]
-    noise = rng.normal(0.0, 1.0, desire.shape) * np.where(plan > 24, 0.45, 0.62)
+    noise = rng.normal(0.0, 1.0, desire.shape) * np.where(plan > 24, 0.45, np.where(plan > 13, 0.60, 0.75))
     enters = rng.random(desire.shape) < chance_to_enter(plan + 8.0 * blowout[:, None] * (plan < 12))
     on_court = available * enters
     short = on_court.sum(1) < 8  # no team goes with fewer than eight if it has them
     on_court[short] = available[short]
-    token = np.where(plan < 9.0, -0.55, 0.0)  # the end of the bench comes on for the last minutes
+    token = np.where(plan < 9.0, -0.75, 0.0)  # the end of the bench comes on for the last minutes
     early = np.where(left_hurt, rng.uniform(-2.6, -0.3, desire.shape), 0.0)
     minutes = settle(logit(plan) + swing + noise + early + token, on_court) * on_court
     # Overtime goes to those who were on court most.

@@ -14,9 +14,18 @@ from .schedule import Game
 from .seeds import stream
 
 # Slow drifts, by player and calendar day: stationary spread, and persistence a day.
-MINUTES_DRIFT = (0.42, 0.988)  # on the logit scale of `rotation`
+MINUTES_DRIFT = (0.48, 0.987)  # on the logit scale of `rotation`
 USAGE_DRIFT = (0.12, 0.988)  # of log usage
 FORM_DRIFT = (0.014, 0.90)  # hot and cold hands, of the chance of a make
+CARRIED = 0.85  # share of the first two that a player takes into the next season
+
+
+@dataclass(frozen=True)
+class Drifts:
+    """How far each player has drifted from his standing: planned minutes (logit scale) and log usage."""
+
+    minutes: np.ndarray
+    usage: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -37,6 +46,7 @@ class Setting:
     match: scoring.Matchup
     back_to_back: np.ndarray  # by row
     availability: Availability
+    ending: Drifts
 
     @property
     def there(self) -> np.ndarray:
@@ -45,9 +55,18 @@ class Setting:
 
 
 def prepare(
-    seed: int, season: str, games: list[Game], squads: Squads, first_day: date, clubs: int
+    seed: int,
+    season: str,
+    games: list[Game],
+    squads: Squads,
+    first_day: date,
+    clubs: int,
+    before: Drifts | None,
 ) -> Setting:
-    """Lay out rosters, form and availability for the season's played games."""
+    """Lay out rosters, form and availability for the season's played games.
+
+    before: where the season before left the players who were in it; None for the first.
+    """
     played = sorted((g for g in games if g.postponed_at is None), key=lambda g: (g.day, g.game_id))
     day = np.repeat([(g.day - first_day).days for g in played], 2)
     club = np.array([c for g in played for c in (g.home, g.away)])
@@ -59,9 +78,11 @@ def prepare(
     days, count = squads.club.shape
     at = (day[:, None], index)
     form = _drift(rng, days, count, FORM_DRIFT)[at]
-    drifted = rotation.logit(squads.base_minutes)[index] + _drift(rng, days, count, MINUTES_DRIFT)[at]
+    minutes_drift = _drift(rng, days, count, MINUTES_DRIFT, before.minutes if before else None)
+    usage_drift = _drift(rng, days, count, USAGE_DRIFT, before.usage if before else None)
+    drifted = rotation.logit(squads.base_minutes)[index] + minutes_drift[at]
     shooters = scoring.Shooters(
-        usage=np.where(there, squads.usage[index] * np.exp(_drift(rng, days, count, USAGE_DRIFT)[at]), 0.0),
+        usage=np.where(there, squads.usage[index] * np.exp(usage_drift[at]), 0.0),
         threes=players.threes[index],
         free_throws=players.free_throws[index],
         two=players.two[index] + form,
@@ -94,6 +115,7 @@ def prepare(
         match=_match_ups(seed, season, club, clubs),
         back_to_back=back_to_back,
         availability=report,
+        ending=Drifts(minutes_drift[-1], usage_drift[-1]),
     )
 
 
@@ -108,11 +130,20 @@ def _rosters(squads: Squads, day: np.ndarray, club: np.ndarray, clubs: int) -> n
     return roster
 
 
-def _drift(rng: np.random.Generator, days: int, count: int, kind: tuple[float, float]) -> np.ndarray:
-    """Stationary first-order autoregression, (days, players)."""
+def _drift(
+    rng: np.random.Generator,
+    days: int,
+    count: int,
+    kind: tuple[float, float],
+    start: np.ndarray | None = None,
+) -> np.ndarray:
+    """Stationary first-order autoregression, (days, players); `start`, of the first so many, is carried over."""
     spread, persistence = kind
     steps = rng.normal(0.0, spread, (days, count))
     steps[1:] *= np.sqrt(1.0 - persistence**2)
+    if start is not None:
+        known = len(start)
+        steps[0, :known] = CARRIED * start + np.sqrt(1.0 - CARRIED**2) * steps[0, :known]
     for d in range(1, days):
         steps[d] += persistence * steps[d - 1]
     return steps
@@ -130,11 +161,12 @@ def _match_ups(seed: int, season: str, club: np.ndarray, clubs: int) -> scoring.
     two, three = rng.normal(0.0, 0.016, clubs), rng.normal(0.0, 0.006, clubs)
     free = np.exp(rng.normal(0.0, 0.07, clubs))
     other = club.reshape(-1, 2)[:, ::-1].ravel()
+    attack = rng.normal(0.0, 0.010, clubs)
     return scoring.Matchup(
         pace=1.0 + pace[club] + pace[other],
         home=np.where(np.arange(len(club)) % 2 == 0, 1.0, -1.0),
-        allow_two=two[other],
-        allow_three=three[other],
+        allow_two=two[other] + attack[club],
+        allow_three=three[other] + 0.6 * attack[club],
         allow_free=free[other],
     )
 
