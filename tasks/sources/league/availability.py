@@ -16,7 +16,7 @@ STATUS_NAMES = ("", "PROBABLE", "QUESTIONABLE", "DOUBTFUL", "OUT")
 
 FIT, SHORT, MEDIUM, LONG, REST = range(5)
 # By kind of spell: chance per game that it starts (times the player's frailty), and that it goes on.
-START = np.array([0.0, 0.0440, 0.0230, 0.0085, 0.0])
+START = np.array([0.0, 0.0465, 0.0240, 0.0090, 0.0])
 GO_ON = np.array([0.0, 0.22, 0.78, 0.965, 0.0])
 LEFT_HURT = 0.30  # of spells that began in the game before, with the player leaving it early
 REST_MINUTES, REST_AGE, REST_CHANCE = 29.0, 30.0, 0.11  # veterans of the second night of a back-to-back

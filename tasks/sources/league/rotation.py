@@ -53,12 +53,12 @@ def desires(base: np.ndarray, position: np.ndarray, out_weight: np.ndarray) -> n
         same = np.clip(1.0 - np.abs(position - place) / 2.0, 0.0, 1.0)
         near += np.where(position == place, (missing * same).sum(1, keepdims=True), 0.0)
     overall = missing.sum(1, keepdims=True) * 0.5
-    return logit(base) + np.clip((near - overall) / 60.0, -0.6, 0.6)
+    return logit(base) + np.clip((near - overall) / 85.0, -0.6, 0.6)
 
 
 def chance_to_enter(minutes: np.ndarray) -> np.ndarray:
     """Chance that the coach uses an available player at all, by his planned minutes."""
-    return 1.0 / (1.0 + np.exp(-(minutes - 6.6) / 2.0))
+    return 1.0 / (1.0 + np.exp(-(minutes - 6.2) / 2.0))
 
 
 def garbage_time(margin: np.ndarray) -> np.ndarray:
@@ -81,7 +81,7 @@ def played_minutes(
     plan = settle(desire, available)
     role = (plan - 20.0) / 15.0  # about +1 for a starter, -1 for the end of the bench
     swing = np.where(role > 0, -0.36 * role, -0.95 * role) * blowout[:, None]
-    noise = rng.normal(0.0, 1.0, desire.shape) * np.where(plan > 24, 0.45, np.where(plan > 13, 0.60, 0.75))
+    noise = rng.normal(0.0, 1.0, desire.shape) * np.where(plan > 24, 0.45, np.where(plan > 13, 0.62, 0.85))
     enters = rng.random(desire.shape) < chance_to_enter(plan + 8.0 * blowout[:, None] * (plan < 12))
     on_court = available * enters
     short = on_court.sum(1) < 8  # no team goes with fewer than eight if it has them

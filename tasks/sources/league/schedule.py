@@ -165,7 +165,7 @@ def _fill_day(
         if ordinal in dates or _too_dense(dates, ordinal):
             eager[team] = -np.inf
         elif ordinal - 1 in dates or ordinal + 1 in dates:
-            eager[team] -= 0.375
+            eager[team] -= 0.26
         elif ordinal - 2 not in dates:
             eager[team] += 0.3
     scores = [eager[h] + eager[a] for h, a in remaining]

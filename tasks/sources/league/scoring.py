@@ -15,12 +15,10 @@ FIELD_GOALS_SPREAD, FREE_THROWS_SPREAD = 3.2, 4.8
 HOME_EDGE = 0.0047  # added to each chance of a make at home, taken away on the road
 # Teams' makes scatter less than independent shots would: leaders ease up, the others press.
 CALM = 0.80
-# Gamma shapes of a player's share of his team's shots, of threes among them, and of its free throws a game.
-MIX_SHAPE, FREE_SHAPE = 14.0, 3.6
-USAGE_SHAPE, USAGE_SHAPE_PER_MINUTE = (
-    6.0,
-    1.7,
-)  # the longer he plays, the nearer his share to what it should be
+# Gamma shapes: how steady a player's share of threes and of his team's free throws is from game to game.
+MIX_SHAPE, FREE_SHAPE = 10.0, 3.2
+# The same for his share of the team's shots, which steadies with his minutes.
+USAGE_SHAPE, USAGE_SHAPE_PER_MINUTE = 1.2, 2.2
 
 
 @dataclass(frozen=True)
@@ -154,7 +152,7 @@ def _overtimes(
     rows = len(made[0])
     points = 2 * made[0] + 3 * made[1] + made[2]
     margin = points[::2] - points[1::2]
-    extra = (margin == 0) | ((np.abs(margin) <= 4) & (rng.random(rows // 2) < 0.18))
+    extra = (margin == 0) | ((np.abs(margin) <= 4) & (rng.random(rows // 2) < 0.13))
     overtimes = np.zeros(rows // 2, int)
     for period in range(1, 8):
         playing = np.repeat(extra, 2)

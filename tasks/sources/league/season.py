@@ -14,9 +14,9 @@ from .schedule import Game
 from .seeds import stream
 
 # Slow drifts, by player and calendar day: stationary spread, and persistence a day.
-MINUTES_DRIFT = (0.48, 0.987)  # on the logit scale of `rotation`
-USAGE_DRIFT = (0.12, 0.988)  # of log usage
-FORM_DRIFT = (0.014, 0.90)  # hot and cold hands, of the chance of a make
+MINUTES_DRIFT = (0.56, 0.987)  # on the logit scale of `rotation`
+USAGE_DRIFT = (0.11, 0.991)  # of log usage
+FORM_DRIFT = (0.010, 0.90)  # hot and cold hands, of the chance of a make
 CARRIED = 0.85  # share of the first two that a player takes into the next season
 
 
@@ -157,8 +157,8 @@ def _back_to_back(day: np.ndarray, club: np.ndarray) -> np.ndarray:
 def _match_ups(seed: int, season: str, club: np.ndarray, clubs: int) -> scoring.Matchup:
     """Club traits of the season and what they make of each meeting."""
     rng = stream(seed, season, "clubs")
-    pace = rng.normal(0.0, 0.018, clubs)
-    two, three = rng.normal(0.0, 0.016, clubs), rng.normal(0.0, 0.006, clubs)
+    pace = rng.normal(0.0, 0.016, clubs)
+    two, three = rng.normal(0.0, 0.012, clubs), rng.normal(0.0, 0.005, clubs)
     free = np.exp(rng.normal(0.0, 0.07, clubs))
     other = club.reshape(-1, 2)[:, ::-1].ravel()
     attack = rng.normal(0.0, 0.010, clubs)
