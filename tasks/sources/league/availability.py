@@ -18,6 +18,7 @@ FIT, SHORT, MEDIUM, LONG, REST = range(5)
 # By kind of spell: chance per game that it starts (times the player's frailty), and that it goes on.
 START = np.array([0.0, 0.0465, 0.0240, 0.0090, 0.0])
 GO_ON = np.array([0.0, 0.22, 0.78, 0.965, 0.0])
+FEWEST = 9  # players a team always has; clubs sign or recall someone before they come to fewer
 LEFT_HURT = 0.30  # of spells that began in the game before, with the player leaving it early
 REST_MINUTES, REST_AGE, REST_CHANCE = 29.0, 30.0, 0.11  # veterans of the second night of a back-to-back
 AWAY_AT_START = (0.86, 0.03, 0.06, 0.05)  # fit, short, medium, long on opening night
@@ -41,10 +42,10 @@ class Availability:
     """Per team game (row) and squad slot (column).
 
     `absent`: true at tip-off. `first`: no spell was under way before this game. `kind`: of the spell.
-    `evening`, `noon`: status on the report of the evening before and at noon ET; `known_early`: his noon status
-    was out by 10:00. `p_absent`: chance of absence given all up to the noon report; `p_absent_early`: given the
-    report until 10:00. `returning`: if he plays, it is his first game after a spell of several. `left_hurt`: he
-    leaves this game early.
+    `evening`, `noon`: status on the report of the evening before and at noon ET; `known_early`: his noon
+    status was out by 10:00. `p_absent`: chance of absence given all up to the noon report; `p_absent_early`:
+    given the report until 10:00. `returning`: if he plays, it is his first game after a spell of several.
+    `left_hurt`: he leaves this game early.
     """
 
     absent: np.ndarray
@@ -98,6 +99,7 @@ def simulate(
         new = np.where(draw < edges[:, 0], SHORT, np.where(draw < edges[:, 1], MEDIUM, LONG))
         new = np.where(draw >= edges[:, 2], REST, new)
         now = np.where(draw < chance, np.where(fresh, new, was), FIT).astype(np.int8)
+        _keep_enough(now, at)
         kind[rows[at], slots] = now
         first[rows[at], slots] = fresh
         spell[rows[at], slots] = was
@@ -107,6 +109,15 @@ def simulate(
         left_hurt[last_row[p[hurt]], slot_of[p[hurt]]] = True
         state[p], last_row[p], slot_of[p] = now, rows[at], slots
     return _report(rng, roster, kind, first, spell, prior, returning, left_hurt, back_to_back)
+
+
+def _keep_enough(now: np.ndarray, at: np.ndarray) -> None:
+    """Where fewer than `FEWEST` of a squad are left, the least hurt play after all (in place)."""
+    fit = np.bincount(at, weights=now == FIT)
+    for row in np.flatnonzero(fit < FEWEST):
+        hurt = np.flatnonzero((at == row) & (now != FIT))
+        least = np.argsort(np.where(now[hurt] == REST, FIT, now[hurt]), kind="stable")
+        now[hurt[least[: FEWEST - int(fit[row])]]] = FIT
 
 
 def _report(

@@ -1,4 +1,4 @@
-"""Box-score frames of a played season: what is counted beside the shots, plus-minus, and team totals as sums."""
+"""Box-score frames of a played season: what is counted beside the shots, plus-minus, team totals as sums."""
 
 from __future__ import annotations
 

@@ -166,8 +166,8 @@ def absence_quantities(player_games: pl.DataFrame) -> dict[str, float]:
 def naive_forecasts(player_games: pl.DataFrame) -> pl.DataFrame:
     """Season average, last ten and exponentially weighted (alpha 0.1) points before each game.
 
-    Keeps the population of the anchors: minutes > 0, at least five earlier games, mean minutes over the last ten
-    at least 10. Last ten and exponential mean reach back into earlier seasons; the season average is the last
+    Keeps the population of the anchors: minutes > 0, at least five earlier games, mean minutes over the last
+    ten at least 10. Last ten and exponential mean reach back into earlier seasons; the season average is the last
     ten on a player's first game of a season.
     """
     pts, minutes = pl.col("pts").cast(pl.Float64), pl.col("minutes").cast(pl.Float64)
@@ -209,7 +209,7 @@ def mean_error(rows: pl.DataFrame, name: str) -> float:
 
 
 def truth_quantities(forecasts: pl.DataFrame, truth: pl.DataFrame) -> dict[str, float]:
-    """How well the best possible forecast does on the population of `naive_forecasts`; simulated leagues only."""
+    """How well the best possible forecast does on the rows of `naive_forecasts`."""
     rows = forecasts.join(truth.drop("season"), on=["game_id", "player_id"])
     pts = rows["pts"].cast(pl.Float64)
     return {

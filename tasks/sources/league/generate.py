@@ -147,7 +147,7 @@ def _schedule_frame(
     overtimes: np.ndarray,
     clubs: tuple[Team, ...],
 ) -> pl.DataFrame:
-    """One row per game id. `status_at`: when the status became known; `announced_at`: null if from the start."""
+    """One row per game id. `status_at`: when the status became known; `announced_at`: null from the start."""
     number = {g.game_id: i for i, g in enumerate(setting.games)}
     score = [
         (int(points[2 * i]), int(points[2 * i + 1]))

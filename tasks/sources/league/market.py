@@ -23,7 +23,7 @@ from .truth import Curves
 
 @dataclass(frozen=True)
 class Bookmaker:
-    """`opens`: minutes after 10:00 ET at which its lines begin to appear; `whole`: posts whole numbers too."""
+    """`opens`: minutes after 10:00 ET at which its lines begin; `whole`: posts whole numbers too."""
 
     key: str
     opens: int

@@ -27,8 +27,8 @@ MINUTES_BY_RANK = tuple(float(m) for m in _MINUTES_TEXT.split())
 
 @dataclass(frozen=True)
 class Players:
-    """Lasting traits. `talent` orders a squad; `threes` (share of attempts from three) and `free_throws` (free
-    throws per field-goal attempt) say how he shoots; `two`, `three`, `free` are chances of a make.
+    """Lasting traits. `talent` orders a squad; `threes` (share of attempts from three) and `free_throws`
+    (per field-goal attempt) say how he shoots; `two`, `three`, `free` are chances of a make.
     """
 
     name: list[str] = field(default_factory=list)

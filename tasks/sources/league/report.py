@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 import numpy as np
 import polars as pl
@@ -28,7 +29,7 @@ REASONS = (*MINOR, *SERIOUS, *LASTING, "Rest")
 
 @dataclass(frozen=True)
 class Report:
-    """`frame`: the rows of `injuries`. `final_out`: per cell, whether the last report before tip-off has him OUT."""
+    """`frame`: the rows of `injuries`. `final_out`: per cell, OUT on the last report before tip-off."""
 
     frame: pl.DataFrame
     final_out: np.ndarray
@@ -41,7 +42,10 @@ def publish(rng: np.random.Generator, setting: Setting, players: Players, clubs:
     tip = np.repeat([int(g.tip.timestamp()) // 60 for g in setting.games], 2)  # minutes since 1970
     nine = np.repeat([int(at_hour(g.day, 9.0).timestamp()) // 60 for g in setting.games], 2)
     early_tip = tip < nine + 330  # before 14:30 ET
-    evening = nine - 15 * 60 - 30 + np.round(rng.exponential(40.0, shape).T).clip(0, 240)
+    before = [at_hour(g.day - timedelta(days=1), 17.5) for g in setting.games]
+    evening = np.repeat([int(b.timestamp()) // 60 for b in before], 2) + np.round(
+        rng.exponential(40.0, shape).T
+    ).clip(0, 240)
     morning = np.where(a.known_early, rng.integers(-30, 55, shape), rng.integers(65, 125, shape)).T
     morning = np.minimum(nine + morning, np.minimum(nine + 160, tip - 95))
     span = np.where(early_tip, 25, tip - 60 - (nine + 240))

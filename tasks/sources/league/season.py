@@ -137,7 +137,7 @@ def _drift(
     kind: tuple[float, float],
     start: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Stationary first-order autoregression, (days, players); `start`, of the first so many, is carried over."""
+    """Stationary first-order autoregression, (days, players); `start` is carried over."""
     spread, persistence = kind
     steps = rng.normal(0.0, spread, (days, count))
     steps[1:] *= np.sqrt(1.0 - persistence**2)

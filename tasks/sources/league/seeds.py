@@ -1,4 +1,4 @@
-"""Named random streams: each part of each season draws from its own, so that changing one leaves others be."""
+"""Named random streams: each part of each season draws from its own, so changing one leaves others be."""
 
 from __future__ import annotations
 
