@@ -167,8 +167,8 @@ def naive_forecasts(player_games: pl.DataFrame) -> pl.DataFrame:
     """Season average, last ten and exponentially weighted (alpha 0.1) points before each game.
 
     Keeps the population of the anchors: minutes > 0, at least five earlier games, mean minutes over the last
-    ten at least 10. Last ten and exponential mean reach back into earlier seasons; the season average is the last
-    ten on a player's first game of a season.
+    ten at least 10. Last ten and exponential mean reach back into earlier seasons; the season average is the
+    last ten on a player's first game of a season.
     """
     pts, minutes = pl.col("pts").cast(pl.Float64), pl.col("minutes").cast(pl.Float64)
     this_season = ["season", "player_id"]

@@ -22,8 +22,13 @@ BINS = 32
 
 @dataclass(frozen=True)
 class Curves:
-    """Outcome of players who played, as functions of the planned minutes or of the raw expected points."""
+    """What became of players, as functions of their planned minutes or of their raw expected points.
 
+    All but `entry` are of those who played.
+    """
+
+    entry_at: np.ndarray
+    entry: np.ndarray  # chance that the coach uses him, given that he is available
     minutes_at: np.ndarray
     minutes: np.ndarray
     points_at: np.ndarray
@@ -39,33 +44,44 @@ class Curves:
 def learn_curves(seed: int, setting: Setting, worlds: int) -> Curves:
     """Play the season `worlds` times more, absences drawn from the noon report, and pool by expectation."""
     planned, _, expected = plan(setting, setting.availability.p_absent)
-    raws, plans, points, minutes = [], [], [], []
     start = availability.START.sum() * availability.LEFT_HURT
+    seen = []
     for world in range(worlds):
         rng = stream(seed, setting.season, "worlds", str(world))
         absent = rng.random(planned.shape) < setting.availability.p_absent
         hurt = ~absent & (rng.random(planned.shape) < start)
         again = play(rng, setting, absent, hurt)
-        on = again.on_court
-        raws.append(expected.points[on])
-        plans.append(planned[on])
+        could = setting.there & ~absent
         # Points are whole numbers: spreading each over its unit makes the pooled quantiles smooth.
-        points.append(again.shots.points[on] + rng.uniform(-0.5, 0.5, int(on.sum())))
-        minutes.append(again.minutes[on])
-    raw, pts = np.concatenate(raws), np.concatenate(points)
-    at, bins = _bins(raw)
-    plan_at, plan_bins = _bins(np.concatenate(plans))
-    pooled = [pts[bins == b] for b in range(len(at))]
+        points = again.shots.points[could] + rng.uniform(-0.5, 0.5, int(could.sum()))
+        seen.append(
+            np.stack(
+                [planned[could], again.on_court[could], again.minutes[could], expected.points[could], points]
+            )
+        )
+    plans, entered, minutes, raw, points = np.concatenate(seen, axis=1)
+    on = entered > 0
+    entry_at, entry = _means(plans, entered)
+    minutes_at, minutes_mean = _means(plans[on], minutes[on])
+    at, bins = _bins(raw[on])
+    pooled = [points[on][bins == b] for b in range(len(at))]
     quantiles = np.array([np.quantile(p, LEVELS) for p in pooled]).T
-    mins = np.concatenate(minutes)
     return Curves(
-        minutes_at=plan_at,
-        minutes=np.array([mins[plan_bins == b].mean() for b in range(len(plan_at))]),
+        entry_at=entry_at,
+        entry=entry,
+        minutes_at=minutes_at,
+        minutes=minutes_mean,
         points_at=at,
         points=np.array([p.mean() for p in pooled]),
         spread=np.array([p.std() for p in pooled]),
         quantiles=np.maximum(quantiles, 0.0),
     )
+
+
+def _means(at: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean of `values` over bins of `at`."""
+    centres, bins = _bins(at)
+    return centres, np.array([values[bins == b].mean() for b in range(len(centres))])
 
 
 def _bins(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -86,7 +102,7 @@ def truth_frame(setting: Setting, curves: Curves) -> pl.DataFrame:
     All values but `play_probability` are *given that he plays*. Units: minutes, points.
     """
     chance_absent = setting.availability.p_absent
-    planned, weight, expected = plan(setting, chance_absent)
+    planned, _, expected = plan(setting, chance_absent)
     row, slot = np.nonzero(setting.there & (chance_absent < 1.0))
     raw = expected.points[row, slot]
     columns = {
@@ -98,7 +114,8 @@ def truth_frame(setting: Setting, curves: Curves) -> pl.DataFrame:
         {
             "game_id": ids.gather(row // 2),
             "player_id": setting.roster[row, slot] + FIRST_PLAYER_ID,
-            "play_probability": weight[row, slot],
+            "play_probability": (1.0 - chance_absent[row, slot])
+            * np.interp(planned[row, slot], curves.entry_at, curves.entry),
             "expected_minutes": np.interp(planned[row, slot], curves.minutes_at, curves.minutes),
             "expected_points": np.interp(raw, curves.points_at, curves.points),
             "std": np.interp(raw, curves.points_at, curves.spread),
