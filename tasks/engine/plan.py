@@ -98,19 +98,29 @@ def plan(
     games = _games(schedule, game_day)
     first_tip = min((game.tip_off for game in games if game.tip_off), default=None)
     at = as_of or default_as_of(mode, game_day, first_tip)
-    chosen = [item for item in registry if item.runs_in.get(mode) in (Need.REQUIRED, Need.OPTIONAL)] if games else []
-    steps = tuple(_step(item, mode, registry) for item in in_order(chosen))
-    payloads = sorted({read.kind for item in chosen for read in item.reads.values() if isinstance(read, Landed)})
+    steps = steps_of(mode, registry) if games else ()
     return Plan(
         mode=mode,
         game_day=game_day,
         as_of=at,
         games=games,
-        payloads=tuple(payloads),
+        payloads=payloads_of(steps, registry),
         steps=steps,
         fresh=_freshness(mode, game_day, schedule, registry) if games else (),
         deadline=deadline(game_day, first_tip) if games and mode == Mode.SAME_DAY else None,
     )
+
+
+def steps_of(mode: Mode, registry: Registry) -> tuple[Step, ...]:
+    """Every processor that a mode runs, in an order in which each comes after those whose tables it reads."""
+    chosen = (item for item in registry if item.runs_in.get(mode) in (Need.REQUIRED, Need.OPTIONAL))
+    return tuple(_step(item, mode, registry) for item in in_order(chosen))
+
+
+def payloads_of(steps: Iterable[Step], registry: Registry) -> tuple[str, ...]:
+    """The kinds of payload that these steps read: what phase 1 has to fetch."""
+    reads = (read for step in steps for read in registry[step.processor].reads.values())
+    return tuple(sorted({read.kind for read in reads if isinstance(read, Landed)}))
 
 
 def deadline(game_day: dt.date, first_tip_off: dt.datetime | None) -> dt.datetime:
@@ -156,22 +166,21 @@ def is_played() -> pl.Expr:
 
 
 def in_order(processors: Iterable[Processor]) -> Iterator[Processor]:
-    """Processors by phase, and within it each after those whose tables it reads. Raises CycleError on a circle."""
+    """Processors by phase, and within it each after those whose tables it reads. Raises CycleError on a circle.
+
+    Reads of earlier days count too: in a run over many days they are made by the same run.
+    """
     by_table = {item.table: item for item in sorted(processors, key=lambda item: (item.phase, item.name))}
-    graph = {table: [read.table for read in _same_run_reads(item)] for table, item in by_table.items()}
+    graph = {table: [read.table for read in item.tables_read] for table, item in by_table.items()}
     order = [table for table in TopologicalSorter(graph).static_order() if table in by_table]
     return iter(sorted((by_table[table] for table in order), key=lambda item: item.phase))
-
-
-def _same_run_reads(item: Processor) -> Iterator:
-    return (read for read in item.tables_read if read.span in (Span.ON, Span.THROUGH, Span.LATEST_THROUGH))
 
 
 def _step(item: Processor, mode: Mode, registry: Registry) -> Step:
     after = [
         read.table
-        for read in _same_run_reads(item)
-        if registry[read.table].runs_in.get(mode) in (Need.REQUIRED, Need.OPTIONAL)
+        for read in item.tables_read
+        if read.span != Span.BEFORE and registry[read.table].runs_in.get(mode) in (Need.REQUIRED, Need.OPTIONAL)
     ]
     return Step(
         processor=item.table,

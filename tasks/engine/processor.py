@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 
-from blocks.warehouse import DayRange, Warehouse
+from blocks.warehouse import DayRange
 from tasks.engine.contracts import Contract
 
 
@@ -45,14 +45,12 @@ class Span(StrEnum):
     """Which partitions of an input a processor sees, relative to the game days it computes.
 
     BEFORE is the only way to history: with one target day it holds nothing of that day or later. A run over many days
-    sees the days before the last of them, and the transform compares strictly.
+    sees the days before the last of them, and the transform compares strictly, day by day.
     """
 
     ON = "the target days themselves"
     BEFORE = "every day before the last target day"
     THROUGH = "every day up to the last target day"
-    LATEST = "the last partition before the first target day, and those between the target days"
-    LATEST_THROUGH = "the last partition up to the first target day, and those up to the last"
 
 
 @dataclass(frozen=True)
@@ -63,9 +61,8 @@ class Read:
     span: Span
     optional: bool = False
 
-    def days(self, first: dt.date, last: dt.date, warehouse: Warehouse) -> DayRange:
-        """The partitions to read for the target days `first` to `last`."""
-        day = dt.timedelta(days=1)
+    def days(self, first: dt.date, last: dt.date) -> DayRange:
+        """The game days to read for the target days `first` to `last`."""
         match self.span:
             case Span.ON:
                 return DayRange(first, last)
@@ -73,10 +70,6 @@ class Read:
                 return DayRange.before(last)
             case Span.THROUGH:
                 return DayRange(None, last)
-            case Span.LATEST:
-                return DayRange(warehouse.latest_day(self.table, first) or first, last - day)
-            case Span.LATEST_THROUGH:
-                return DayRange(warehouse.latest_day(self.table, first + day) or first, last)
 
 
 @dataclass(frozen=True)

@@ -182,7 +182,7 @@ def _inputs(processor: Processor, job: Job, shop: Shop, facts: _Facts) -> dict[s
 
 def _table(processor: Processor, read: Read, job: Job, shop: Shop, facts: _Facts) -> pl.DataFrame:
     spec = shop.registry[read.table].writes.spec
-    days = read.days(job.first, job.last, shop.warehouse)
+    days = read.days(job.first, job.last)
     frame = shop.warehouse.read(spec, days)
     if frame.is_empty():
         if not read.optional:
@@ -209,7 +209,8 @@ def _count(
             return State.EMPTY_OK
         return State.DEGRADED if facts.reasons or facts.refused and not facts.rows else State.COMPLETE
 
-    expected = processor.expects(inputs)
+    asked = job.targets["game_day"].implode()
+    expected = processor.expects(inputs).filter(pl.col("game_day").is_in(asked)).unique(maintain_order=True)
     missing = expected.join(stored, on=expected.columns, how="anti", nulls_equal=True)
     facts.expected = expected.height
     facts.missing = [" / ".join(map(str, row)) for row in missing.head(MISSING_SAMPLE).iter_rows()]

@@ -1,0 +1,93 @@
+"""Backfill: phases 1 to 4 over a range of game days, season by season, by the same processors as the daily run."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+
+import polars as pl
+from prefect import flow
+
+from blocks.warehouse import DayRange
+from flows.narration import narrate
+from flows.phases import PHASE_FLOWS, ingest, target_list
+from flows.run import Run, home_of, new_run_id, utc_now
+from tasks.catalog import registry
+from tasks.engine.plan import Step, cutoffs, is_played, payloads_of, results_known_at, steps_of
+from tasks.engine.processor import Cleaned, Mode, Need, Phase
+from tasks.engine.runner import Outcome
+from tasks.sources.base import Kind
+from tasks.raw.schedule import CONTRACT as SCHEDULE
+
+
+class BackfillFailed(Exception):
+    """A backfill in which a required output could not be made, with what and why."""
+
+
+@flow(name="backfill", flow_run_name="backfill {first} to {last}")
+def backfill(
+    first: dt.date,
+    last: dt.date,
+    data: Path | None = None,
+    home: Path | None = None,
+    fingerprint: str = "unversioned",
+) -> list[Outcome]:
+    """Build every table of phases 2 to 4 for the game days `first` to `last`.
+
+    Features of a day hold what a same-day run at the default hour would have known. Days that are already complete are
+    left alone, so an interrupted backfill goes on where it stopped. Raises BackfillFailed.
+    """
+    run = Run(
+        run_id=new_run_id(Mode.BACKFILL, last),
+        mode=Mode.BACKFILL,
+        game_day=last,
+        as_of=results_known_at(last),
+        data=data,
+        home=home_of(data, home),
+        fingerprint=fingerprint,
+    )
+    steps = list(steps_of(Mode.BACKFILL, registry()))
+    schedule = _schedule(run, first, last)
+    outcomes: list[Outcome] = []
+    for season in schedule["season"].unique().sort():
+        days = missing_days(run, schedule.filter(pl.col("season") == season))
+        if days:
+            outcomes += _season(run, season, schedule.filter(pl.col("game_day").is_in(days)), steps)
+    return outcomes
+
+
+def missing_days(run: Run, schedule: pl.DataFrame) -> list[dt.date]:
+    """The game days of `schedule` for which some table that a backfill must make has no partition."""
+    wanted = set(schedule.filter(is_played())["game_day"])
+    required = [item.table for item in registry() if item.runs_in.get(Mode.BACKFILL) == Need.REQUIRED]
+    there = [set(run.workspace.warehouse.partitions(table)) for table in required]
+    return sorted(wanted - set.intersection(*there))
+
+
+def _schedule(run: Run, first: dt.date, last: dt.date) -> pl.DataFrame:
+    """The range's schedule, cleaned but not yet stored: it says which days there are."""
+    payload = run.source.fetch(Kind.SCHEDULE, DayRange(first, last), run.as_of, utc_now())
+    every_day = pl.DataFrame({"game_day": pl.date_range(first, last, eager=True)})
+    cleaned = registry()["schedule"](found=run.source.parse(payload.body, payload.name), targets=every_day)
+    assert isinstance(cleaned, Cleaned)
+    return SCHEDULE.conform(cleaned.rows)
+
+
+def _season(run: Run, season: str, schedule: pl.DataFrame, steps: list[Step]) -> list[Outcome]:
+    targets = target_list(cutoffs(schedule))
+    first, last = targets[0][0], targets[-1][0]
+    narrate(f"history {season}", "building", f"{len(targets)} game days, {first} to {last}")
+    landed = ingest(run, first, last, list(payloads_of(steps, registry())))
+    outcomes: list[Outcome] = []
+    for phase, subflow in PHASE_FLOWS.items():
+        mine = [step for step in steps if step.phase == phase]
+        made = subflow(run, targets, mine, landed) if phase == Phase.RAW else subflow(run, targets, mine)
+        outcomes += made
+        failed = [
+            f"{outcome.processor}: {outcome.error or '; '.join(outcome.reasons)}"
+            for outcome, step in zip(made, mine, strict=True)
+            if not outcome.state.usable and step.need == Need.REQUIRED
+        ]
+        if failed:
+            raise BackfillFailed(f"{season}: " + "; ".join(failed))
+    return outcomes

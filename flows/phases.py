@@ -1,0 +1,104 @@
+"""The six phases as subflows. What each one runs comes from the plan; how a processor is run is the engine's business."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Mapping
+
+import polars as pl
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
+from prefect.runtime import flow_run
+
+from blocks.warehouse import DayRange
+from flows.narration import narrate
+from flows.run import Run, utc_now
+from tasks.catalog import registry
+from tasks.engine.plan import Step, targets_frame
+from tasks.engine.processor import Phase
+from tasks.engine.runner import Outcome, run_processor
+from tasks.sources.base import Kind, SourceError
+
+Targets = list[tuple[dt.date, dt.datetime]]
+
+
+@flow(name="ingest", flow_run_name="ingest {run.mode} {run.game_day}", log_prints=False)
+def ingest(run: Run, first: dt.date, last: dt.date, kinds: list[str]) -> dict[str, str]:
+    """Phase 1: fetch each kind of facts about the days `first` to `last` as known at the run's as_of, and land it.
+
+    Returns the landed payload's name of each kind. A source that cannot give a kind leaves it out: the processors that
+    need it say so in the next phase, and the others go on.
+    """
+    return {kind: name for kind in kinds if (name := _fetch(run, kind, first, last)) is not None}
+
+
+@task(task_run_name="fetch {kind}", cache_policy=NO_CACHE)
+def _fetch(run: Run, kind: str, first: dt.date, last: dt.date) -> str | None:
+    try:
+        payload = run.source.fetch(Kind(kind), DayRange(first, last), run.as_of, utc_now())
+    except SourceError as error:
+        narrate(f"fetch {kind}", "not available", str(error))
+        return None
+    name = run.workspace.landing.put(payload)
+    narrate(f"fetch {kind}", "landed", f"{len(payload.body) / 1024:,.0f} KiB")
+    return name
+
+
+@flow(name="raw", flow_run_name="raw {run.mode} {run.game_day}")
+def raw(run: Run, targets: Targets, steps: list[Step], landed: dict[str, str]) -> list[Outcome]:
+    """Phase 2: payload rows to typed rows with canonical ids; bad rows are refused one by one with the reason."""
+    return _run_steps(run, targets, steps, landed)
+
+
+@flow(name="analytics", flow_run_name="analytics {run.mode} {run.game_day}")
+def analytics(run: Run, targets: Targets, steps: list[Step]) -> list[Outcome]:
+    """Phase 3: what happened in each game, and the situation of each coming one."""
+    return _run_steps(run, targets, steps)
+
+
+@flow(name="precompute", flow_run_name="precompute {run.mode} {run.game_day}")
+def precompute(run: Run, targets: Targets, steps: list[Step]) -> list[Outcome]:
+    """Phase 4: state of players and teams, and the feature store."""
+    return _run_steps(run, targets, steps)
+
+
+@flow(name="predictions", flow_run_name="predictions {run.mode} {run.game_day}")
+def predictions(run: Run, targets: Targets, steps: list[Step], model: str) -> list[Outcome]:
+    """Phase 5: the five systems with the model of this id, priced against the lines."""
+    return _run_steps(run, targets, steps, model=model)
+
+
+PHASE_FLOWS = {Phase.RAW: raw, Phase.ANALYTICS: analytics, Phase.PRECOMPUTE: precompute}
+
+
+def target_list(targets: pl.DataFrame) -> Targets:
+    """Targets as plain values, the form in which they are a flow parameter."""
+    return list(targets.select("game_day", "as_of").iter_rows())
+
+
+def _run_steps(
+    run: Run,
+    targets: Targets,
+    steps: Iterable[Step],
+    landed: Mapping[str, str] | None = None,
+    model: str | None = None,
+) -> list[Outcome]:
+    """Run the steps in order. One that fails does not stop the others: what needs it will say so."""
+    shop = run.shop(landed or {}, model)
+    job = run.job(targets_frame(targets), flow_run.get_id())
+
+    @task(task_run_name="{step.processor}", cache_policy=NO_CACHE)
+    def process(step: Step) -> Outcome:
+        outcome = run_processor(registry()[step.processor], job, shop)
+        narrate(outcome.processor, outcome.state.value, told(outcome))
+        return outcome
+
+    return [process(step) for step in steps]
+
+
+def told(outcome: Outcome) -> str:
+    """One line on an outcome for a person."""
+    rows = f"{outcome.rows:,} rows" if outcome.rows else "no rows"
+    refused = f", {outcome.refused:,} refused" if outcome.refused else ""
+    why = outcome.error or "; ".join(outcome.reasons)
+    return f"{rows}{refused} in {outcome.seconds:.2f} s" + (f": {why}" if why else "")

@@ -1,0 +1,105 @@
+"""What one run is: its parameters, resolved once at the top, and the shop that its processors work in."""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+
+import polars as pl
+from pydantic import AwareDatetime, Field
+
+from blocks.warehouse import DayRange
+from blocks.workspace import Workspace
+from tasks.catalog import registry
+from tasks.engine.ledger import Ledger
+from tasks.engine.plan import Frozen
+from tasks.engine.processor import Mode
+from tasks.engine.runner import Job, Shop
+from tasks.predictions.models import ModelStore
+from tasks.sources.base import Kind, Source, SourceError
+from tasks.sources.folder import FolderSource
+from tasks.sources.simulated import SimulatedSource
+
+HOME = Path(".pipeline")
+
+class Run(Frozen):
+    """The parameters that every subflow of one run shares. Nothing below reads a clock or a variable to find them."""
+
+    run_id: str = Field(description="Names this run in the ledger, on predictions and in the publication.")
+    mode: Mode = Field(description="overnight, same_day or backfill.")
+    game_day: dt.date = Field(description="The game day (date in America/New_York); of a backfill, the last one.")
+    as_of: AwareDatetime = Field(description="Facts known after this instant are not used.")
+    data: Path | None = Field(None, description="Folder of seasons; none: the simulated league.")
+    home: Path = Field(description="Folder of the embedded workspace.")
+    fingerprint: str = Field(description="Fingerprint of the code that runs.")
+
+    @property
+    def workspace(self) -> Workspace:
+        """The stores of this run."""
+        return _workspace(self.home, self.data)
+
+    @property
+    def source(self) -> Source:
+        """Where this run's facts come from."""
+        return _source(self.home, self.data)
+
+    @property
+    def ledger(self) -> Ledger:
+        """The ledger of this run's workspace."""
+        return _ledger(self.workspace.ledger_url)
+
+    @property
+    def models(self) -> ModelStore:
+        """The model registry of this run's workspace."""
+        return ModelStore(self.workspace.models)
+
+    def job(self, targets: pl.DataFrame, flow_run_id: str | None = None) -> Job:
+        """This run's work on `targets`, as processors see it."""
+        return Job(self.run_id, self.mode, targets, self.fingerprint, flow_run_id)
+
+    def shop(self, landed: Mapping[str, str], model: str | None = None) -> Shop:
+        """The edges for processors: `landed` gives the payload name of each kind, `model` the id of the model to load."""
+
+        def payload(kind: str, _: DayRange) -> pl.DataFrame:
+            if kind not in landed:
+                raise SourceError(f"no {kind.replace('_', ' ')} was fetched in this run")
+            return self.source.parse(self.workspace.landing.get(landed[kind]), landed[kind])
+
+        def artifact(_: str, game_day: dt.date) -> object:
+            if model is None:
+                raise LookupError(f"no model was chosen for {game_day}")
+            return self.models.load(model)
+
+        return Shop(registry(), self.workspace.warehouse, self.ledger, payload, artifact, utc_now)
+
+def utc_now() -> dt.datetime:
+    """The wall clock, for stamps on the ledger and payloads. Nothing is computed from it."""
+    return dt.datetime.now(dt.UTC)
+
+def new_run_id(mode: Mode, game_day: dt.date) -> str:
+    """A run id that a person can read: mode, game day and a few random characters."""
+    return f"{mode.value}-{game_day}-{uuid.uuid4().hex[:8]}"
+
+def home_of(data: Path | None, home: Path | None) -> Path:
+    """The workspace folder: as given, else one for the simulated league and one for each data folder."""
+    if home is not None:
+        return home
+    return HOME / ("simulated" if data is None else f"folder-{data.resolve().name}")
+
+@lru_cache(maxsize=8)
+def _workspace(home: Path, data: Path | None) -> Workspace:
+    origin = "the simulated league" if data is None else f"the folder {data.resolve()}"
+    return Workspace.embedded(home, origin)
+
+@lru_cache(maxsize=4)
+def _source(home: Path, data: Path | None) -> Source:
+    return SimulatedSource(home.parent / "leagues") if data is None else FolderSource(data)
+
+@lru_cache(maxsize=8)
+def _ledger(url: str) -> Ledger:
+    return Ledger(url)
+
+KINDS = tuple(Kind)

@@ -1,0 +1,149 @@
+"""The model store: trained models by id, with the hash of every file. A model is loaded whole and unchanged or not at all."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import AwareDatetime
+
+from blocks.partition import write_durably
+from tasks.engine.plan import Frozen
+
+CARD = "card.json"
+
+
+class ModelError(Exception):
+    """A model that is missing, incomplete or not what was trained."""
+
+
+class ModelCard(Frozen):
+    """What is known of a trained model. `id` is derived from the content of its files."""
+
+    id: str
+    trained_through: dt.date
+    trained_from: dt.date
+    rows: int
+    feature_set_version: int
+    features: tuple[str, ...]
+    files: Mapping[str, str]
+    libraries: Mapping[str, str]
+    metrics: Mapping[str, float]
+    created_at: AwareDatetime
+
+    @property
+    def content_hash(self) -> str:
+        """The sha256 over the names and hashes of all files."""
+        return _digest_of(self.files)
+
+
+class StoredModel(Frozen):
+    """A loaded model: its card and the verified bytes of its files."""
+
+    card: ModelCard
+    files: Mapping[str, bytes]
+
+
+class ModelStore:
+    """Models in a folder, one subfolder each, written once and never changed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def save(
+        self,
+        files: Mapping[str, bytes],
+        *,
+        trained_from: dt.date,
+        trained_through: dt.date,
+        rows: int,
+        feature_set_version: int,
+        features: tuple[str, ...],
+        libraries: Mapping[str, str],
+        metrics: Mapping[str, float],
+        created_at: dt.datetime,
+    ) -> ModelCard:
+        """Store a trained model atomically and return its card. The same content is the same model."""
+        hashes = {name: hashlib.sha256(body).hexdigest() for name, body in sorted(files.items())}
+        card = ModelCard(
+            id=f"points-{trained_through}-{_digest_of(hashes)[:12]}",
+            trained_from=trained_from,
+            trained_through=trained_through,
+            rows=rows,
+            feature_set_version=feature_set_version,
+            features=features,
+            files=hashes,
+            libraries=libraries,
+            metrics=metrics,
+            created_at=created_at,
+        )
+        final = self.folder / card.id
+        if final.is_dir():
+            return self.card(card.id)
+        unfinished = self.folder / f"_unfinished-{os.getpid()}-{card.id}"
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir(parents=True)
+        for name, body in files.items():
+            write_durably(unfinished / name, body)
+        write_durably(unfinished / CARD, card.model_dump_json(indent=1).encode())
+        try:
+            unfinished.rename(final)
+        except OSError:
+            if not final.is_dir():
+                raise
+            shutil.rmtree(unfinished)
+        return card
+
+    def cards(self) -> list[ModelCard]:
+        """The cards of all models, oldest training first."""
+        names = (path.parent.name for path in self.folder.glob(f"points-*/{CARD}"))
+        return sorted((self.card(name) for name in names), key=lambda card: (card.trained_through, card.created_at))
+
+    def card(self, model_id: str) -> ModelCard:
+        """The card of one model. Raises ModelError where there is none or it cannot be read."""
+        path = self.folder / model_id / CARD
+        try:
+            return ModelCard.model_validate_json(path.read_bytes())
+        except FileNotFoundError:
+            raise ModelError(f"there is no model {model_id} in {self.folder}: train one (flows/train.py)") from None
+        except (ValueError, json.JSONDecodeError) as error:
+            raise ModelError(f"{path} is not a model card ({error}): train anew") from error
+
+    def load(self, model_id: str) -> StoredModel:
+        """The model of this id, every file checked against its hash and the id against the hashes.
+
+        Raises ModelError for anything missing or changed; there is no other model to fall back to.
+        """
+        card = self.card(model_id)
+        if not model_id.endswith(card.content_hash[:12]):
+            raise ModelError(f"{model_id}: the card's hashes are not those that the id was made from: train anew")
+        files = {}
+        for name, expected in card.files.items():
+            try:
+                body = (self.folder / model_id / name).read_bytes()
+            except FileNotFoundError:
+                raise ModelError(f"{model_id}: its file {name} is missing: train anew") from None
+            if hashlib.sha256(body).hexdigest() != expected:
+                raise ModelError(f"{model_id}: its file {name} is not what was trained (sha256 differs): train anew")
+            files[name] = body
+        return StoredModel(card=card, files=files)
+
+    def usable_for(self, game_day: dt.date, *, newest_age: dt.timedelta, feature_set_version: int) -> ModelCard | None:
+        """The newest model that has seen nothing of `game_day` or later and is not older than `newest_age`."""
+        fits = [
+            card
+            for card in self.cards()
+            if card.trained_through < game_day
+            and card.trained_through >= game_day - newest_age
+            and card.feature_set_version == feature_set_version
+        ]
+        return fits[-1] if fits else None
+
+
+def _digest_of(hashes: Mapping[str, str]) -> str:
+    return hashlib.sha256(json.dumps(dict(sorted(hashes.items()))).encode()).hexdigest()

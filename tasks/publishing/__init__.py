@@ -1,0 +1,1 @@
+"""Phase 6: what readers get, one atomic publication per game day."""

@@ -1,0 +1,66 @@
+"""Rosters: for each game day the last known snapshot of every team, with the day on which it was taken."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from tasks import parsing
+from tasks.engine.contracts import Column, Contract
+from tasks.engine.processor import Cleaned, Landed, Mode, Need, Phase, processor
+from tasks.identity import team_code, team_id
+from tasks.raw.cleaning import Field, clean, text, whole
+from tasks.sources.base import Kind
+
+CONTRACT = Contract(
+    table="rosters",
+    grain="a player on a team's roster as known on a game day",
+    key=("game_day", "player_id"),
+    columns=(
+        Column("game_day", pl.Date),
+        Column("player_id", pl.Int64),
+        Column("player_name", pl.String),
+        Column("team_id", pl.Int64),
+        Column("team", pl.String),
+        Column("position", pl.String, max_null=None),
+        Column("snapshot_day", pl.Date, says="when the roster was taken"),
+    ),
+)
+
+FIELDS = (
+    Field("player_id", "player_id", whole, ge=1, reason="is not an NBA player id"),
+    Field("player", "player_name", text),
+    Field("team", "team", lambda column, _: team_code(pl.col(column)), reason="is not a team"),
+    Field("position", "position", text, required=False),
+    Field("snapshot_date", "snapshot_day", parsing.day, reason="is not a date (YYYY-MM-DD)"),
+)
+
+
+@processor(
+    phase=Phase.RAW,
+    writes=CONTRACT,
+    reads={"found": Landed(Kind.ROSTERS)},
+    runs_in={Mode.OVERNIGHT: Need.OPTIONAL, Mode.SAME_DAY: Need.REQUIRED, Mode.BACKFILL: Need.OPTIONAL},
+)
+def rosters(found: pl.DataFrame, targets: pl.DataFrame) -> Cleaned:
+    """Every team's last snapshot at or before each target day. One team missing does not lose the other 29."""
+    # Snapshots are about the days that follow them, so none is refused for its own date.
+    days = targets.select("game_day")
+    read = clean(found.with_columns(game_date=pl.lit(days["game_day"].max())), (*FIELDS, _ASKED), targets)
+    snapshots = read.rows.drop("game_day").with_columns(team_id=team_id(pl.col("team")))
+    teams = snapshots.select("team", "snapshot_day").unique().sort("snapshot_day")
+    wanted = days.join(teams.select("team").unique(), how="cross").sort("game_day")
+    latest = wanted.join_asof(
+        teams.with_columns(taken=pl.col("snapshot_day")),
+        left_on="game_day",
+        right_on="taken",
+        by="team",
+        strategy="backward",
+        check_sortedness=False,
+    ).drop_nulls("snapshot_day")
+    rows = latest.select("game_day", "team", "snapshot_day").join(snapshots, on=["team", "snapshot_day"])
+    # A player on two rosters (a trade between two snapshots) belongs to the one taken last.
+    rows = rows.sort("snapshot_day", "team").unique(["game_day", "player_id"], keep="last", maintain_order=True)
+    return Cleaned(rows, read.refused)
+
+
+_ASKED = Field("game_date", "game_day", parsing.day)
