@@ -70,7 +70,7 @@ def post_lines(
     shared = rng.normal(0.0, 1.0, len(row)) * scale
     later = 0.9 * shared + np.sqrt(1 - 0.9**2) * 0.7 * rng.normal(0.0, 1.0, len(row)) * scale
     estimates = [m[row, slot] + e for m, e in zip(medians, (shared, shared, later), strict=True)]
-    waits = (a.noon[row, slot] == QUESTIONABLE) & (rng.random(len(row)) < 0.7)
+    waits = (a.noon[row, slot] == QUESTIONABLE) & (rng.random(len(row)) < 0.85)
     gone = (a.noon[row, slot] == OUT, report.final_out[row, slot])
     cells = _Cells(row, slot, estimates, waits, gone, points[row, slot])
     pieces = [_book_rows(rng, setting, book, number, cells) for number, book in enumerate(BOOKMAKERS)]

@@ -12,7 +12,7 @@ import numpy as np
 
 FIELD_GOALS, FREE_THROWS = 88.6, 21.4  # attempts per team and 240 minutes
 FIELD_GOALS_SPREAD, FREE_THROWS_SPREAD = 3.2, 4.8
-HOME_EDGE = 0.0047  # added to each chance of a make at home, taken away on the road
+HOME_EDGE = 0.0054  # added to each chance of a make at home, taken away on the road
 # Teams' makes scatter less than independent shots would: leaders ease up, the others press.
 CALM = 0.80
 # Gamma shapes: how steady a player's share of threes and of his team's free throws is from game to game.
