@@ -1,6 +1,6 @@
 """The simulated league beside real seasons: `python -m benchmarks.league_calibration --data FOLDER`.
 
-Real figures come from 2023-24 and 2024-25 (2022-23 as the forecasts' history), those of lines from the 2025-26
+Real figures come from 2023-24 and 2024-25 (2022-23 as history of forecasts), those of lines from the 2025-26
 consensus lines that cover most players; simulated ones from the default league, its first season as history.
 """
 
@@ -18,7 +18,7 @@ from rich.table import Table
 from tasks.sources.league import LeagueConfig, calibration, generate_league
 
 HISTORY, JUDGED, LINED = "2022-23", ("2023-24", "2024-25"), "2025-26"
-SIMULATED_ONLY = "only a simulated league knows"
+SIMULATED_ONLY = "no real counterpart"
 
 
 def simulated(seed: int) -> tuple[dict[str, float], float]:
@@ -59,6 +59,7 @@ def real(folder: Path) -> dict[str, float]:
     lined = calibration.line_quantities(
         history.filter(pl.col("season") == LINED), forecasts, lines.filter(pl.col("source") == source)
     )
+    del lined["lined players who sat"]  # these lines were kept only for players who played
     return found | lined
 
 

@@ -41,7 +41,7 @@ BOOKMAKERS = (
     Bookmaker("tidewater", 45, 0.90, 0.05, "ascii", in_game=True),
     Bookmaker("ironbridge", 70, 0.86, -0.05, "plain"),
 )
-SHARED_ERROR, SHARED_ERROR_PER_POINT = 0.70, 0.055  # spread of what all books get wrong, points
+SHARED_ERROR, SHARED_ERROR_PER_POINT = 0.85, 0.065  # spread of what all books get wrong, points
 OWN_ERROR = 0.28
 LINED_FROM_POINTS, LINED_WIDTH = 5.0, 0.9  # expected points at which half of the players get a line
 MARGIN = 0.024  # added to each side's chance: the bookmaker's hold
