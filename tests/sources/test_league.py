@@ -386,3 +386,21 @@ def test_the_command_writes_a_folder_in_the_layout(tmp_path: Path) -> None:
     )
     assert wrong.returncode == 2
     assert "teams is 5" in wrong.stderr
+
+
+def test_no_team_plays_three_days_running(league: League) -> None:
+    finals = league.schedule.filter(pl.col("status") == "final")
+    both = pl.concat([finals.select("game_date", team="home"), finals.select("game_date", team="away")])
+    span = both.sort("team", "game_date").select(
+        (pl.col("game_date") - pl.col("game_date").shift(2).over("team")).dt.total_days().alias("days")
+    )["days"]
+    assert (span.drop_nulls() <= 2).sum() == 0
+
+
+def test_every_season_has_luck_of_its_own() -> None:
+    config = LeagueConfig(seed=3, seasons=("2024-25", "2025-26"), teams=8, games_per_team=10, worlds=1)
+    rows = generate_league(config).schedule.filter(pl.col("status") == "final")
+    meetings = [
+        sorted(rows.filter(pl.col("season") == s).select("home", "away").rows()) for s in config.seasons
+    ]
+    assert meetings[0] != meetings[1]
