@@ -17,8 +17,9 @@ from rich.table import Table
 from .builder import build as build_release
 from .digest import compare, read_tree
 from .envelope import Envelope, open_envelope, private_key, public_text
-from .finding import Finding, IntegrityError, Report
-from .manifest import Predicate, read_payload, wrap
+from .finding import IntegrityError
+from .manifest import Predicate, json_schema, read_payload, wrap
+from .registry import Registry, Unreachable
 from .release import RELEASE_FILE, Site
 
 REFUSED = 1
@@ -27,6 +28,7 @@ app = typer.Typer(
     help="Build, sign, register and verify releases.",
     no_args_is_help=True,
     add_completion=False,
+    pretty_exceptions_enable=False,
 )
 console = Console(soft_wrap=True, highlight=False)
 
@@ -37,7 +39,7 @@ KeyFile = Annotated[
     Path | None,
     typer.Option("--key", envvar="INTEGRITY_SIGNING_KEY", help="PEM file of the ed25519 private key"),
 ]
-By = Annotated[str, typer.Option("--by", default_factory=getpass.getuser, help="who does this")]
+By = Annotated[str | None, typer.Option("--by", help="who does this; default: the user of this machine")]
 Reason = Annotated[str, typer.Option("--reason", help="why; kept in the registry")]
 
 
@@ -108,13 +110,25 @@ def verify(
     ] = False,
 ) -> None:
     """Check what lies here; exit 0 if it is the release, 1 and every reason if not."""
-    from .guard import verify_here, verify_local
+    from .guard import Question, verify_fully, verify_local
+    from .guard import verify as verify_release
 
     site = Site.here(root)
-    report = verify_local(site) if local else verify_here(site, datetime.now(UTC), role=role, full=full)
+    if local:
+        report = verify_local(site)
+    else:
+        question = Question(_project(site), role or site.unsigned()[1].role)
+        check = verify_fully if full else verify_release
+        report = check(site, question, datetime.now(UTC)).report
     console.print(report.text())
     if not report.ok:
         raise typer.Exit(REFUSED)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of the signed statement."""
+    print(json.dumps(json_schema(), indent=2))
 
 
 @app.command()
@@ -152,18 +166,16 @@ def register(
         list[str] | None, typer.Option("--pool", help="work pools of this role (repeatable)")
     ] = None,
     reason: Reason = "deploy",
-    by: By = "",
+    by: By = None,
     root: Root = None,
     key: KeyFile = None,
 ) -> None:
     """Make the release that lies here the expected one of its role, on the Prefect server."""
-    from .registry import Registry
-
     site = Site.here(root)
     envelope, predicate = site.signed()
     with Registry.connect(site.keys) as registry:
         record = registry.register(
-            envelope, predicate, tuple(pool or ()), _key(key), datetime.now(UTC), by, reason
+            envelope, predicate, tuple(pool or ()), _key(key), datetime.now(UTC), _person(by), reason
         )
     console.print(
         f"{record.project}/{record.role}: release {record.expected.version} is expected "
@@ -176,16 +188,16 @@ def rollback(
     role: Annotated[str, typer.Option("--role")],
     to: Annotated[int, typer.Option("--to", help="release number to go back to")],
     reason: Reason,
-    by: By = "",
+    by: By = None,
     root: Root = None,
     key: KeyFile = None,
 ) -> None:
     """Make an earlier registered release the expected one again; recorded with name and reason."""
-    from .registry import Registry
-
     site = Site.here(root)
     with Registry.connect(site.keys) as registry:
-        record = registry.rollback(_project(site), role, to, _key(key), datetime.now(UTC), by, reason)
+        record = registry.rollback(
+            _project(site), role, to, _key(key), datetime.now(UTC), _person(by), reason
+        )
     console.print(f"{role}: release {record.expected.version} is expected again ({reason})")
 
 
@@ -197,29 +209,32 @@ def override(
     ],
     hours: Annotated[float, typer.Option("--hours", min=0.1, max=168, help="for how long")],
     reason: Reason,
-    by: By = "",
+    by: By = None,
     root: Root = None,
     key: KeyFile = None,
 ) -> None:
     """Let findings of these codes through for some hours; recorded, and shown on every run it lets
     through.
     """
-    from .registry import Registry
-
     now = datetime.now(UTC)
     site = Site.here(root)
     with Registry.connect(site.keys) as registry:
         registry.override(
-            _project(site), role, tuple(allow), now + timedelta(hours=hours), _key(key), now, by, reason
+            _project(site),
+            role,
+            tuple(allow),
+            now + timedelta(hours=hours),
+            _key(key),
+            now,
+            _person(by),
+            reason,
         )
-    console.print(f"{role}: {', '.join(allow)} let through for {hours:g} h by {by}: {reason}")
+    console.print(f"{role}: {', '.join(allow)} let through for {hours:g} h by {_person(by)}: {reason}")
 
 
 @app.command()
 def history(role: Annotated[str, typer.Option("--role")], root: Root = None) -> None:
     """Print the role's chain of records, oldest first, every signature and link checked."""
-    from .registry import Registry
-
     site = Site.here(root)
     with Registry.connect(site.keys) as registry:
         records = registry.history(_project(site), role)
@@ -246,6 +261,10 @@ def _project(site: Site) -> str:
     return read_project(site.root).project
 
 
+def _person(by: str | None) -> str:
+    return by or getpass.getuser()
+
+
 def _key(path: Path | None) -> Ed25519PrivateKey:
     if path is None:
         raise ValueError(
@@ -267,7 +286,7 @@ def _describe(predicate: Predicate, envelope: Envelope) -> None:
         "packages": f"{len(predicate.packages.installed)}, {len(predicate.packages.unlocked)} not as locked",
         "python": f"{runtime.implementation} {runtime.python} on {runtime.platform}",
         "artifacts": ", ".join(f"{n} {a.sha256[:12]}" for n, a in predicate.artifacts.items()) or "none",
-        "facts": ", ".join(f"{k}={v}" for k, v in predicate.facts.items()) or "none",
+        "facts": ", ".join(f"{k}={v.value}" for k, v in predicate.facts.items()) or "none",
         "settings": ", ".join(runtime.settings) or "none",
     }
     for name, value in rows.items():
@@ -281,7 +300,6 @@ def main() -> None:
     except IntegrityError as error:
         console.print(error.report.text())
         raise SystemExit(REFUSED) from None
-    except (ValueError, OSError, RuntimeError) as error:
-        finding = Finding("command", "valid input", f"{type(error).__name__}", str(error))
-        console.print(Report("integrity", (finding,)).text())
+    except (ValueError, OSError, RuntimeError, Unreachable) as error:
+        console.print(f"integrity: {error}")
         raise SystemExit(REFUSED) from None

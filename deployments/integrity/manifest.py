@@ -118,6 +118,15 @@ class Artifact(_Strict):
     sha256: Sha256
 
 
+class Fact(_Strict):
+    """Something the project says of itself (a feature set's version): the value, and what was asked for
+    it.
+    """
+
+    source: str
+    value: str | int | bool
+
+
 class Predicate(_Strict):
     """What the statement says of its subject."""
 
@@ -130,7 +139,7 @@ class Predicate(_Strict):
     packages: Packages
     runtime: Runtime
     artifacts: dict[str, Artifact]
-    facts: dict[str, str | int | bool]
+    facts: dict[str, Fact]
     optional_imports: tuple[str, ...]
     checks: tuple[str, ...]
     policy: Policy

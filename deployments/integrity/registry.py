@@ -1,6 +1,8 @@
-"""The registry of expected releases, kept on the Prefect server as a chain of Variables: one per record, never changed.
+"""The registry of expected releases, kept on the Prefect server as a chain of Variables: one per record,
+never changed.
 
-A Variable is created with POST, which the server answers with 409 if the name exists: appending is atomic, on the
+A Variable is created with POST, which the server answers with 409 if the name exists: appending is atomic,
+on the
 open-source server and on Prefect Cloud alike. Reading the last record is one request.
 """
 
@@ -8,12 +10,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any
 
+import httpx
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from .digest import sha256_bytes
@@ -36,50 +40,56 @@ MAX_VALUE_CHARACTERS = 5000  # Prefect's limit for a Variable
 PAGE = 200
 
 
-class Response(Protocol):
-    """The part of an HTTP response that is used here."""
-
-    status_code: int
-    headers: Mapping[str, str]
-    text: str
-
-    def json(self) -> Any:
-        """The parsed body."""
-
-
-Send = Callable[[str, str, dict[str, Any]], Response]
+Send = Callable[[str, str, dict[str, Any] | None], httpx.Response]
 
 
 class Unreachable(Exception):  # noqa: N818 - a state of the network, told apart from every refusal
     """The server did not answer, or not with a sensible answer."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Link:
+    name: str
+    record: Record
+    envelope: Envelope
+
+
 class Registry:
-    """Reads and appends records. `send(method, path, body)` speaks to the Prefect API; `keys` are trusted for reading."""
+    """Reads and appends records. `send(method, path, body)` speaks to the Prefect API; `keys` are trusted
+    for reading.
+    """
 
     def __init__(self, send: Send, keys: Mapping[str, Ed25519PublicKey]):
         self._send = send
         self._keys = keys
-        self._client: AbstractContextManager[Any] | None = None
+        self._stack = ExitStack()
         self.server_time: datetime | None = None
 
     @classmethod
     def connect(cls, keys: Mapping[str, Ed25519PublicKey], timeout_seconds: float = 10.0) -> Registry:
         """A registry on the server of PREFECT_API_URL; Unreachable if none is configured."""
         from prefect.client.orchestration import get_client
-        from prefect.settings import PREFECT_API_URL
+        from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
         if not PREFECT_API_URL.value():
-            raise Unreachable("PREFECT_API_URL is not set: there is no server that could say what is expected")
-        client = get_client(sync_client=True, httpx_settings={"timeout": timeout_seconds})
+            raise Unreachable(
+                "PREFECT_API_URL is not set: there is no server that could say what is expected"
+            )
+        with ExitStack() as opened:
+            # Prefect's own patience (five retries, doubling) would cost minutes before the grace begins.
+            opened.enter_context(temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 1}))
+            settings = {"timeout": timeout_seconds}
+            client = opened.enter_context(get_client(sync_client=True, httpx_settings=settings))
+            stack = opened.pop_all()
 
-        def send(method: str, path: str, body: dict[str, Any]) -> Response:
-            # Prefect's own retries would make a dead server cost minutes before the grace can begin.
-            return client._client.request(method, path, json=body)
+        def send(method: str, path: str, body: dict[str, Any] | None) -> httpx.Response:
+            try:
+                return client.request(method, path, json=body)  # type: ignore[arg-type]
+            except httpx.HTTPStatusError as error:
+                return error.response
 
         registry = cls(send, keys)
-        registry._client = client
-        client.__enter__()
+        registry._stack = stack
         return registry
 
     def __enter__(self) -> Registry:
@@ -88,38 +98,40 @@ class Registry:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._client is not None:
-            self._client.__exit__(kind, error, trace)
+        self._stack.__exit__(kind, error, trace)
 
-    def head(self, project: str, role: str) -> Record | None:
-        """The last record of a role, signature checked; None if the role has no chain."""
-        return (self._head(project, role) or (None,))[0]
+    def answer(self, project: str, role: str, pool: str = "") -> tuple[Envelope, Record] | None:
+        """The record in force for a work pool if one is given, else for a project's role; None if there is
+        none.
 
-    def for_pool(self, pool: str) -> Record | None:
-        """The record in force for a work pool; RegistryError if two roles claim it."""
-        chains = {
-            (record.project, record.role)
-            for _, record, _ in map(self._open, self._read([pool_tag(pool)]))
-        }
-        heads = [self.head(project, role) for project, role in sorted(chains)]
-        claims = [head for head in heads if head is not None and pool in head.pools]
-        if len(claims) > 1:
-            names = ", ".join(f"{c.project}/{c.role}" for c in claims)
+        RegistryError if a record can't be trusted, or if two roles claim the pool.
+        """
+        if not pool:
+            head = self._head(project, role)
+            return (head.envelope, head.record) if head else None
+        links = [self._open(value) for value in self._read([pool_tag(pool)])]
+        chains = sorted({(link.record.project, link.record.role) for link in links})
+        heads = [head for chain in chains if (head := self._head(*chain)) and pool in head.record.pools]
+        if len(heads) > 1:
+            names = ", ".join(f"{head.record.project}/{head.record.role}" for head in heads)
             raise RegistryError(f"pool {pool} is registered for {names}; register it for one role only")
-        return claims[0] if claims else None
+        return (heads[0].envelope, heads[0].record) if heads else None
 
     def history(self, project: str, role: str) -> list[Record]:
-        """The whole chain, oldest first; RegistryError if a link is missing or does not fit its predecessor."""
+        """The whole chain, oldest first; RegistryError if a link is missing or does not fit its
+        predecessor.
+        """
         links = [self._open(value) for value in self._read([chain_tag(project, role)])]
-        links.sort(key=lambda link: link[1].sequence)
+        links.sort(key=lambda link: link.record.sequence)
         previous = None
-        for number, (_, record, digest) in enumerate(links, start=1):
-            if record.sequence != number or record.previous != previous:
+        for number, link in enumerate(links, start=1):
+            if link.record.sequence != number or link.record.previous != previous:
                 raise RegistryError(
-                    f"the chain of {project}/{role} is broken at record {number}: records were deleted or replaced"
+                    f"the chain of {project}/{role} is broken at record "
+                    f"{number}: records were deleted or replaced"
                 )
-            previous = digest
-        return [record for _, record, _ in links]
+            previous = link.envelope.digest
+        return [link.record for link in links]
 
     def register(
         self,
@@ -132,12 +144,20 @@ class Registry:
         reason: str,
     ) -> Record:
         """Make a signed release the expected one of its role. RegistryError if its number is not new."""
-        head, digest = self._head(predicate.project, predicate.role) or (None, None)
+        link = self._head(predicate.project, predicate.role)
+        head, digest = (link.record, link.envelope.digest) if link else (None, None)
         expected = expected_of(envelope, predicate)
         return self._append(registered(head, digest, predicate, expected, pools, now, by, reason), key)
 
     def rollback(
-        self, project: str, role: str, number: int, key: Ed25519PrivateKey, now: datetime, by: str, reason: str
+        self,
+        project: str,
+        role: str,
+        number: int,
+        key: Ed25519PrivateKey,
+        now: datetime,
+        by: str,
+        reason: str,
     ) -> Record:
         """Make an earlier registered release the expected one again."""
         head, digest = self._existing(project, role)
@@ -166,27 +186,43 @@ class Registry:
         answer = self._call("POST", "/variables/", {**body, "tags": ["integrity:event"]})
         if answer.status_code == 409:
             return False
-        return self._accept(answer) is not None
+        self._accept(answer)
+        return True
+
+    def release_claim(self, name: str) -> None:
+        """Give a claim back, so that another may take it."""
+        self._call("DELETE", f"/variables/name/integrity__event__{sha256_bytes(name.encode())[:32]}")
+
+    def forget_claims(self, before: datetime) -> None:
+        """Delete claims older than `before`, so that they do not pile up."""
+        for variable in self._read(["integrity:event"]):
+            if datetime.fromisoformat(variable["created"]) < before:
+                self._call("DELETE", f"/variables/name/{variable['name']}")
 
     def _existing(self, project: str, role: str) -> tuple[Record, str]:
         head = self._head(project, role)
         if head is None:
             raise RegistryError(f"no release of {project}/{role} has been registered")
-        return head
+        return head.record, head.envelope.digest
 
-    def _head(self, project: str, role: str) -> tuple[Record, str] | None:
+    def _head(self, project: str, role: str) -> _Link | None:
         values = self._read([chain_tag(project, role)], limit=1)
         if not values:
             return None
-        name, record, digest = self._open(values[0])
-        if (record.project, record.role) != (project, role) or name != variable_name(record):
-            raise RegistryError(f"Variable {name} holds a record of {record.project}/{record.role}: it was copied there")
-        return record, digest
+        link = self._open(values[0])
+        record = link.record
+        if (record.project, record.role) != (project, role) or link.name != variable_name(record):
+            raise RegistryError(
+                f"Variable {link.name} holds a record of {record.project}/{record.role}: it was copied there"
+            )
+        return link
 
     def _append(self, record: Record, key: Ed25519PrivateKey) -> Record:
         value = wrap_record(record).sign(key).to_dict()
         if len(json.dumps(value)) > MAX_VALUE_CHARACTERS:
-            raise RegistryError("the record is larger than a Prefect Variable: fewer pools or shorter reasons")
+            raise RegistryError(
+                "the record is larger than a Prefect Variable: fewer pools or shorter reasons"
+            )
         body = {
             "name": variable_name(record),
             "value": value,
@@ -199,7 +235,9 @@ class Registry:
         }
         answer = self._call("POST", "/variables/", body)
         if answer.status_code == 409:
-            raise RegistryError(f"record {record.sequence} was written by someone else just now: look, and try again")
+            raise RegistryError(
+                f"record {record.sequence} was written by someone else just now: look, and try again"
+            )
         self._accept(answer)
         return record
 
@@ -217,17 +255,17 @@ class Registry:
             if limit or len(page) < PAGE:
                 return values
 
-    def _open(self, variable: dict[str, Any]) -> tuple[str, Record, str]:
+    def _open(self, variable: dict[str, Any]) -> _Link:
         try:
             envelope = envelope_from(variable["value"])
             payload = envelope.verified_payload(self._keys, RECORD_TYPE)
-            return variable["name"], read_record(payload), envelope.digest
+            return _Link(variable["name"], read_record(payload), envelope)
         except EnvelopeError as error:
-            raise RegistryError(f"the registry's record {variable.get('name')} can't be trusted: {error}") from None
+            raise RegistryError(
+                f"the registry's record {variable.get('name')} can't be trusted: {error}"
+            ) from None
 
-    def _call(self, method: str, path: str, body: dict[str, Any]) -> Response:
-        import httpx
-
+    def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> httpx.Response:
         try:
             answer = self._send(method, path, body)
         except (httpx.HTTPError, OSError) as error:
@@ -237,7 +275,7 @@ class Registry:
         return answer
 
     @staticmethod
-    def _accept(answer: Response) -> Any:
+    def _accept(answer: httpx.Response) -> Any:
         if answer.status_code >= 400:
             raise Unreachable(f"the server answered {answer.status_code}: {answer.text[:200]}")
         try:

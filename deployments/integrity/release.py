@@ -40,7 +40,8 @@ class Site:
         trust can come from outside the image. INTEGRITY_HOME moves the memory.
         """
         environment = os.environ if environment is None else environment
-        root = find_root(Path.cwd()) if root is None else root.resolve()
+        named = root or (Path(environment["INTEGRITY_ROOT"]) if environment.get("INTEGRITY_ROOT") else None)
+        root = find_root(Path.cwd()) if named is None else named.resolve()
         outside = environment.get("INTEGRITY_TRUSTED_KEYS", "").replace(",", " ").split()
         home = environment.get("INTEGRITY_HOME") or environment.get("PREFECT_HOME") or "~/.prefect"
         return cls(
@@ -50,6 +51,11 @@ class Site:
             keys=trusted_keys(outside or read_project(root).trusted_keys),
             memory=Path(home).expanduser() / "integrity",
         )
+
+    @classmethod
+    def nowhere(cls) -> Site:
+        """A place without a readable project: good for nothing but saying so. It trusts no key."""
+        return cls(Path(), Path(RELEASE_FILE), {})
 
     def envelope(self) -> Envelope:
         """The release file's envelope, not yet trusted; EnvelopeError if it is missing or not of the form."""

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from deployments.integrity.builder import build
-from deployments.integrity.envelope import Envelope, key_id
+from deployments.integrity.envelope import Envelope, key_id, public_text
 from deployments.integrity.finding import Finding
 from deployments.integrity.manifest import Predicate, wrap
 from deployments.integrity.record import Record, expected_of, registered
 from deployments.integrity.release import RELEASE_FILE, Site
 from deployments.integrity.verifier import Expectation, check_release
+
+if TYPE_CHECKING:
+    from .server import Server
 
 REPOSITORY = Path(__file__).parents[2]
 BUILT_AT = datetime(2026, 1, 10, 12, 0, tzinfo=UTC)
@@ -28,8 +33,10 @@ STRANGER = Ed25519PrivateKey.from_private_bytes(bytes(range(1, 33)))
 
 PROJECT_FILE = """
 project = "kiosk"
+trusted_keys = ["@KEY@"]
 roots = ["kiosk_flows", "kiosk_steps"]
 ships = ["kiosk_steps/**"]
+allow_packages = ["pip", "setuptools", "wheel", "uv", "integrity-entry-points"]
 settings = { KIOSK_STORE = "path", KIOSK_ALERTS = "url" }
 zones = { "America/New_York" = [
     "2026-03-08T06:59:59+00:00 = 2026-03-08T01:59:59-05:00",
@@ -65,14 +72,34 @@ def analytics(day: str = "2026-01-12") -> int:
     return add(1, 2)
 """,
     "kiosk_flows/precompute.py": """
+import json
+import time
+from pathlib import Path
+
 from prefect import flow
 
+from deployments.integrity import preflight
 from kiosk_steps import work
 
 
 @flow
-def precompute(day: str, size: int = 3) -> int:
+def precompute(day: str, size: int = 3, ledger: str = "", gate: str = "") -> int:
+    release = preflight.fingerprint("precompute")
+    note(ledger, "start", release, work.FEATURE_SET)
+    while gate and not Path(gate).exists():
+        time.sleep(0.05)
+    from kiosk_steps import late
+
+    preflight.unchanged(release)
+    note(ledger, "end", release, late.FEATURE_SET)
     return work.add(size, 1)
+
+
+def note(ledger: str, at: str, release: preflight.Fingerprint, feature_set: str) -> None:
+    if ledger:
+        row = {"at": at, "release": release.release, "code": release.code, "feature_set": feature_set}
+        with open(ledger, "a") as stream:
+            stream.write(json.dumps(row) + chr(10))
 """,
     "kiosk_steps/__init__.py": "",
     "kiosk_steps/work.py": """
@@ -89,6 +116,7 @@ def problems() -> list[str]:
     missing = "KIOSK_BROKEN" in os.environ
     return ["the store's schema is version 3, not 4"] if missing else []
 """,
+    "kiosk_steps/late.py": "from kiosk_steps.work import FEATURE_SET as FEATURE_SET\n",
     "kiosk_steps/queries/days.sql": "select 1\n",
     ".gitignore": "__pycache__/\nrelease.json\nstore/\n",
 }
@@ -107,7 +135,7 @@ def make_project(root: Path) -> Path:
     for name, text in FILES.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text)
-    (root / "integrity.toml").write_text(PROJECT_FILE)
+    (root / "integrity.toml").write_text(PROJECT_FILE.replace("@KEY@", public_text(KEY.public_key())))
     shutil.copy(REPOSITORY / "requirements.lock", root / "requirements.lock")
     git(root, "init", "-q", "-b", "main")
     git(root, "add", "-A")
@@ -197,3 +225,20 @@ def with_release(predicate: Predicate, **changes: object) -> Predicate:
 
 def elsewhere(placed: Placed, **changes: object) -> Placed:
     return replace(placed, site=replace(placed.site, **changes))  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One real Prefect server for all tests of a session that need one."""
+    from .server import serving
+
+    with serving(tmp_path_factory.mktemp("server")) as running_server:
+        yield running_server
+
+
+@pytest.fixture
+def key_file(tmp_path: Path) -> Path:
+    """The signing key as a PEM file."""
+    path = tmp_path / "key.pem"
+    path.write_bytes(KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return path

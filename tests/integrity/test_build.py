@@ -101,12 +101,13 @@ def test_a_missing_model_is_refused(project: Path) -> None:
 def test_the_manifest_says_what_was_built(project: Path) -> None:
     predicate = build(project, "precompute", BUILT_AT, number=7).predicate
     assert [e.name for e in predicate.entrypoints] == ["kiosk_flows/precompute.py:precompute"]
-    assert predicate.facts == {"feature-set": "v7"}
+    assert predicate.facts["feature-set"].value == "v7"
     assert set(predicate.code.files) == {
         "integrity.toml",
         "kiosk_flows/__init__.py",
         "kiosk_flows/precompute.py",
         "kiosk_steps/__init__.py",
+        "kiosk_steps/late.py",
         "kiosk_steps/work.py",
         "kiosk_steps/queries/days.sql",
     }

@@ -1,0 +1,141 @@
+"""The pull step for prefect.yaml: the check in the process or container that will run the flow, before it is
+imported.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from . import events
+from .finding import Finding, IntegrityError, Report, Severity
+from .guard import Question, Run, Verdict, verify
+from .release import Site
+from .verifier import check_origin
+
+WRONG_RELEASE = "WrongRelease"
+
+
+def verify_release(project: str, role: str, root: str | None = None) -> dict[str, str]:
+    """Check the release that lies here against the one expected of `project` and `role`, and against the run.
+
+    `project` and `role` stand in the deployment, on the server: outside the code under test. `root` is the
+    release's
+    folder, by default the working folder or the nearest above it. Returns the release's stamp, so that
+    Prefect emits
+    its step event. On a refusal the run ends as Failed, named WrongRelease, its message says why, and the
+    process
+    exits with 0 so that no platform tries again; if the server can't be told, IntegrityError is raised.
+    """
+    now = datetime.now(UTC)
+    flow_run_id = os.environ.get("PREFECT__FLOW_RUN_ID")
+    question = Question(project, role)
+    site, verdict, run = _check(question, root, flow_run_id, now)
+    run_log = _log_of(run)
+    if not verdict.report.ok:
+        run_log.error(verdict.report.text())
+        print(f"[integrity] {verdict.report.text()}", file=sys.stderr, flush=True)
+        if run is None:
+            raise IntegrityError(verdict.report)
+        _refuse(run, verdict, question, now)
+        if site is not None:
+            run_log.info(events.tell(site, events.RUN_BLOCKED, question, verdict, now))
+        _flush_log()
+        raise SystemExit(0)
+    for finding in verdict.report.findings:
+        run_log.warning(finding.line().strip())
+    stamp = verdict.stamp()
+    run_log.info("release %s verified in %.0f ms", stamp["integrity.release"], verdict.report.elapsed_ms)
+    if run is not None and site is not None:
+        try:
+            _attest(run, verdict, stamp, question, now)
+        except Exception as error:  # the release is proven; only saying so failed, and that is said here
+            run_log.warning("the attestation could not be sent: %s: %s", type(error).__name__, error)
+    return {**stamp, "directory": str(site.root)} if site else stamp
+
+
+def _check(
+    question: Question, root: str | None, flow_run_id: str | None, now: datetime
+) -> tuple[Site | None, Verdict, Any]:
+    run, said, facts = None, [], None
+    if flow_run_id:
+        try:
+            run, facts = _read_run(UUID(flow_run_id))
+        except Exception as error:
+            said.append(
+                Finding(
+                    "registry.run",
+                    f"the server to know run {flow_run_id}",
+                    f"{type(error).__name__}: {error}",
+                    "restore the Prefect server; a run that can't be read is not started",
+                )
+            )
+    try:
+        site = Site.here(Path(root) if root else None)
+    except (ValueError, OSError) as error:
+        fault = Finding("envelope.place", "a release that can be read", type(error).__name__, str(error))
+        return None, Verdict(Report(str(question), (fault, *said))), run
+    search = [str(site.root), *sys.path]
+    verdict = verify(
+        site,
+        question,
+        now,
+        run=facts,
+        extra=lambda m: [*said, *check_origin(site.root, m.code.roots, search)],
+    )
+    return site, verdict, run
+
+
+def _read_run(flow_run_id: UUID) -> tuple[Any, Run]:
+    from prefect.client.orchestration import get_client
+
+    with get_client(sync_client=True) as client:
+        run = client.read_flow_run(flow_run_id)
+        entrypoint = client.read_deployment(run.deployment_id).entrypoint if run.deployment_id else None
+    return run, Run(run.deployment_version, entrypoint)
+
+
+def _refuse(run: Any, verdict: Verdict, question: Question, now: datetime) -> None:
+    """End the run; whatever the client raises is raised: a run whose state can't be set must not look
+    well.
+    """
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.objects import State
+    from prefect.states import Failed
+
+    state: State[None] = Failed(name=WRONG_RELEASE, message=verdict.report.headline())
+    with get_client(sync_client=True) as client:
+        client.set_flow_run_state(run.id, state, force=True)
+
+
+def _attest(run: Any, verdict: Verdict, stamp: dict[str, str], question: Question, now: datetime) -> None:
+    """Stamp the run's labels and emit the positive event; overrides that were used get one of their own."""
+    from prefect.client.orchestration import get_client
+
+    with get_client(sync_client=True) as client:
+        client.update_flow_run_labels(run.id, dict(stamp))
+    related = [{"prefect.resource.id": f"prefect.flow-run.{run.id}", "prefect.resource.role": "flow-run"}]
+    resource = events.resource_of(question, verdict)
+    payload = {**stamp, "elapsed_ms": verdict.report.elapsed_ms}
+    events.emit(events.RUN_ATTESTED, resource, payload, now, related)
+    if any(f.severity is Severity.OVERRIDDEN for f in verdict.report.findings):
+        events.emit(events.OVERRIDE_USED, resource, verdict.report.to_dict(), now, related)
+    if any(f.code == "registry.unreachable" for f in verdict.report.findings):
+        events.emit(events.REGISTRY_UNREACHABLE, resource, verdict.report.to_dict(), now, related)
+
+
+def _log_of(run: Any) -> Any:
+    from prefect.logging.loggers import flow_run_logger, get_logger
+
+    return flow_run_logger(run).getChild("integrity") if run is not None else get_logger("integrity")
+
+
+def _flush_log() -> None:
+    from prefect.logging.handlers import APILogHandler
+
+    asyncio.run(APILogHandler.aflush())

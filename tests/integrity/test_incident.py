@@ -1,0 +1,258 @@
+"""The incident for real: a Prefect server, work pools, worker processes from checkouts of several roles."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from .conftest import git, make_project
+from .server import Server, statement, wait_for, worker
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("integrity-server")]
+
+PRECOMPUTE = "kiosk_flows/precompute.py:precompute"
+ANALYTICS = "kiosk_flows/analytics.py:analytics"
+
+
+@dataclass
+class World:
+    """A server with three pools and one released checkout per role."""
+
+    server: Server
+    checkouts: dict[str, Path]
+    key: Path
+
+    def version(self, role: str) -> str:
+        return str(release_of(self.checkouts[role]))
+
+
+def release_of(root: Path) -> str:
+    release = statement(root)["predicate"]["release"]
+    return f"{release['number']}+{release['commit'][:12]}"
+
+
+def run_command(server: Server, root: Path, *arguments: str) -> str:
+    done = server.command(root, *arguments)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def release(server: Server, root: Path, role: str, key: Path, *pools: str) -> str:
+    """Build, sign and register what lies at `root`, by the commands a deployer uses."""
+    run_command(server, root, "build", "--role", role)
+    run_command(server, root, "sign", "--key", str(key))
+    run_command(
+        server, root, "register", "--key", str(key), "--by", "ada", *[a for p in pools for a in ("--pool", p)]
+    )
+    return release_of(root)
+
+
+@pytest.fixture(scope="module")
+def world(server: Server, tmp_path_factory: pytest.TempPathFactory) -> World:
+    base = tmp_path_factory.mktemp("world")
+    key = base / "key.pem"
+    from .conftest import KEY, Encoding, NoEncryption, PrivateFormat
+
+    key.write_bytes(KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    checkouts = {}
+    for role in ("analytics", "precompute", "all"):
+        root = make_project(base / role)
+        release(server, root, role, key, role)
+        server.pool(role)
+        checkouts[role] = root
+    return World(server, checkouts, key)
+
+
+def test_december_29_the_wrong_worker_is_refused_and_the_right_one_beside_it_completes_the_run(
+    world: World, tmp_path: Path
+) -> None:
+    server, wrong, right = world.server, world.checkouts["analytics"], world.checkouts["precompute"]
+    deployment = server.deploy(right, "precompute", PRECOMPUTE, "precompute", world.version("precompute"))
+    run = server.start_run(deployment, day="2025-12-29")
+    started = time.monotonic()
+    with worker(server, wrong, "precompute", tmp_path / "wrong.log") as process:
+        code = process.exit_code(30)
+        took = time.monotonic() - started
+    assert code == 78, process.output()
+    print(f"refused in {took:.2f} s\n{process.output()}")
+    assert took < 5.0
+    assert "expected role precompute" in process.output()
+    assert "found role analytics" in process.output()
+    (event,) = wait_for("the event", lambda: server.events("integrity.worker.blocked"), 15)
+    assert event["payload"]["expected"].startswith("kiosk/precompute 1+")
+    assert event["payload"]["found"].startswith("kiosk/analytics 1+")
+    assert server.run(run)["state"]["type"] == "SCHEDULED", "the wrong worker took the run"
+    assert server.post("/work_pools/precompute/workers/filter", {}) == [], "it registered itself"
+    with worker(server, wrong, "precompute", tmp_path / "again.log") as process:
+        assert process.exit_code(30) == 78
+        assert "was sent before today" in process.output()
+    assert len(server.events("integrity.worker.blocked")) == 1, "a crash loop emits one event a day"
+    with worker(server, right, "precompute", tmp_path / "right.log") as process:
+        state = server.finished(run)["state"]
+        assert (state["type"], state["name"]) == ("COMPLETED", "Completed"), process.output()
+    assert server.run(run)["labels"]["integrity.release"] == world.version("precompute")
+    (attested,) = wait_for("the attestation", lambda: server.events("integrity.run.attested"), 15)
+    assert attested["payload"]["integrity.role"] == "precompute"
+    assert wait_for("the worker's attestation", lambda: server.events("integrity.worker.attested"), 15)
+
+
+def test_an_unguarded_worker_in_the_wrong_checkout_is_stopped_by_the_pull_step(
+    world: World, tmp_path: Path
+) -> None:
+    server, wrong = world.server, world.checkouts["analytics"]
+    server.pool("unguarded", "process")
+    version = world.version("precompute")
+    deployment = server.deploy(wrong, "precompute", PRECOMPUTE, "unguarded", version)
+    ledger = tmp_path / "ledger"
+    run = server.start_run(deployment, day="2025-12-29", ledger=str(ledger))
+    with worker(
+        server, wrong, "unguarded", tmp_path / "unguarded.log", kind="process", INTEGRITY_ROOT=str(wrong)
+    ) as process:
+        ended = server.finished(run)
+        wait_for("the log", lambda: "manifest.role" in server.logs(run), 15)
+        wait_for("the event", lambda: server.events("integrity.run.blocked"), 15)
+        time.sleep(2)  # long enough for a second attempt at a polling interval of one second
+    state = server.run(run)["state"]
+    assert (state["type"], state["name"]) == ("FAILED", "WrongRelease"), process.output()
+    assert "expected role precompute" in state["message"]
+    assert "found role analytics" in state["message"]
+    assert server.run(run)["run_count"] == ended["run_count"] == 0, "the flow was started"
+    assert not ledger.exists()
+
+
+def test_a_pull_step_whose_package_is_missing_fails_closed(world: World, tmp_path: Path) -> None:
+    server, right = world.server, world.checkouts["precompute"]
+    server.pool("bare", "process")
+    deployment = server.deploy(right, "precompute", PRECOMPUTE, "bare", world.version("precompute"))
+    ledger = tmp_path / "ledger"
+    run = server.start_run(deployment, day="2025-12-29", ledger=str(ledger))
+    with worker(
+        server, right, "bare", tmp_path / "bare.log", kind="process", PYTHONPATH="", INTEGRITY_ROOT=str(right)
+    ):
+        assert server.finished(run)["state"]["type"] == "CRASHED"
+    assert not ledger.exists()
+
+
+def test_a_new_release_while_a_run_is_in_progress_loses_no_run_and_mixes_no_code(
+    world: World, tmp_path: Path
+) -> None:
+    server, old = world.server, make_project(tmp_path / "old")
+    old_version = release(server, old, "all", world.key, "rolling")
+    server.pool("rolling")
+    # The role is precompute's own in a registry of its own: `all` has been registered above for pool `all`.
+    ledger, gate = tmp_path / "ledger.jsonl", tmp_path / "gate"
+    raise_number = ("--allow-empty", "-q", "-m", "next")
+    new = tmp_path / "new"
+    shutil.copytree(old, new)
+    work = new / "kiosk_steps" / "work.py"
+    work.write_text(work.read_text().replace('"v7"', '"v8"'))
+    git(new, "commit", "-a", *raise_number)
+
+    deployment = server.deploy(old, "all", PRECOMPUTE, "rolling", old_version)
+    with worker(server, old, "rolling", tmp_path / "old.log") as first:
+        run_1 = server.start_run(deployment, day="a", ledger=str(ledger), gate=str(gate))
+        wait_for("the first run's start", ledger.exists, 60)
+        new_version = release(server, new, "all", world.key, "rolling")
+        run_2 = server.start_run(deployment, day="b", ledger=str(ledger))
+        first.says("taking no new run")
+        server.deploy(new, "all", PRECOMPUTE, "rolling", new_version)
+        with worker(server, new, "rolling", tmp_path / "new.log") as second:
+            assert server.finished(run_2)["state"]["type"] == "COMPLETED", second.output()
+            assert server.run(run_1)["state"]["type"] == "RUNNING", "the old run was not left alone"
+            gate.touch()
+            assert server.finished(run_1)["state"]["type"] == "COMPLETED", first.output()
+            assert first.exit_code(30) == 75, first.output()
+    rows = [json.loads(line) for line in ledger.read_text().splitlines()]
+    assert [(r["at"], r["release"], r["feature_set"]) for r in rows] == [
+        ("start", old_version, "v7"),
+        ("start", new_version, "v8"),
+        ("end", new_version, "v8"),
+        ("end", old_version, "v7"),
+    ]
+    for version in (old_version, new_version):
+        assert len({r["code"] for r in rows if r["release"] == version}) == 1
+
+
+def test_a_file_changed_under_a_polling_worker_makes_it_leave(world: World, tmp_path: Path) -> None:
+    server, root = world.server, tmp_path / "edited"
+    shutil.copytree(world.checkouts["precompute"], root)
+    (root / "store" / "model.txt").write_text((root / "store" / "model.txt").read_text())
+    with worker(server, root, "precompute", tmp_path / "edited.log") as process:
+        process.says("started!")
+        with (root / "kiosk_steps" / "work.py").open("a") as stream:
+            stream.write("# edited in place\n")
+        assert process.exit_code(30) == 78, process.output()
+    assert "tree.changed" in process.output()
+    assert "kiosk_steps/work.py" in process.output()
+
+
+@pytest.mark.parametrize("edited", [False, True])
+def test_the_plugin_lets_every_prefect_process_of_a_wrong_image_refuse(
+    world: World, tmp_path: Path, edited: bool
+) -> None:
+    root = tmp_path / "image"
+    shutil.copytree(world.checkouts["precompute"], root)
+    if edited:
+        (root / "kiosk_steps" / "work.py").write_text("# nothing\n")
+    plugins = {"PREFECT_PLUGINS_ENABLED": "1", "PREFECT_PLUGINS_STRICT": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", "import prefect; print('loaded')"],
+        cwd=root,
+        env=world.server.environment(root, **plugins),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ("loaded" in done.stdout) is not edited, done.stderr
+    assert (done.returncode != 0) is edited
+    assert ("tree.changed" in done.stderr) is edited
+
+
+def test_the_plugin_refuses_what_is_expected_elsewhere(world: World) -> None:
+    root = world.checkouts["analytics"]
+    plugins = {"PREFECT_PLUGINS_ENABLED": "1", "PREFECT_PLUGINS_STRICT": "1"}
+    settings = world.server.environment(root, **plugins, INTEGRITY_EXPECT="kiosk/precompute")
+    done = subprocess.run(
+        [sys.executable, "-m", "prefect", "version"],
+        cwd=root,
+        env=settings,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert "manifest.role: expected kiosk/precompute, found kiosk/analytics" in done.stderr
+
+
+def test_an_unreachable_registry_stops_a_worker_that_never_had_an_answer(
+    world: World, tmp_path: Path
+) -> None:
+    root = world.checkouts["precompute"]
+    done = world.server.command(
+        root, "verify", PREFECT_API_URL="http://127.0.0.1:9/api", INTEGRITY_HOME=str(tmp_path)
+    )
+    assert done.returncode == 1
+    assert "registry.unreachable" in done.stdout
+
+
+def test_verify_and_diff_name_the_files(world: World, tmp_path: Path) -> None:
+    root = tmp_path / "copy"
+    shutil.copytree(world.checkouts["precompute"], root)
+    assert world.server.command(root, "verify", "--local").returncode == 0
+    assert world.server.command(root, "verify", "--full").returncode == 0
+    work = root / "kiosk_steps" / "work.py"
+    work.write_text(work.read_text() + "\n")
+    local = world.server.command(root, "verify", "--local")
+    assert local.returncode == 1
+    assert "kiosk_steps/work.py" in local.stdout
+    diff = world.server.command(root, "diff", "release.json")
+    assert (diff.returncode, diff.stdout) == (1, "changed: kiosk_steps/work.py\n")
