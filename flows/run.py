@@ -17,9 +17,9 @@ from tasks.catalog import registry
 from tasks.engine.ledger import Ledger
 from tasks.engine.plan import Frozen
 from tasks.engine.processor import Mode
-from tasks.engine.runner import Job, Shop
+from tasks.engine.runner import Job, MissingInput, Shop
 from tasks.predictions.models import ModelStore
-from tasks.sources.base import Kind, Source, SourceError
+from tasks.sources.base import Source
 from tasks.sources.folder import FolderSource
 from tasks.sources.simulated import SimulatedSource
 
@@ -65,7 +65,7 @@ class Run(Frozen):
 
         def payload(kind: str, _: DayRange) -> pl.DataFrame:
             if kind not in landed:
-                raise SourceError(f"no {kind.replace('_', ' ')} was fetched in this run")
+                raise MissingInput(f"no {kind.replace('_', ' ')} could be fetched from the source {self.source.name}")
             return self.source.parse(self.workspace.landing.get(landed[kind]), landed[kind])
 
         def artifact(_: str, game_day: dt.date) -> object:

@@ -55,11 +55,15 @@ class Span(StrEnum):
 
 @dataclass(frozen=True)
 class Read:
-    """One input table, the span of it that is read, and whether the processor can do without."""
+    """One input table, the span of it that is read, and whether the processor can do without.
+
+    `columns` narrows a wide table to what is needed; None reads all of it.
+    """
 
     table: str
     span: Span
     optional: bool = False
+    columns: tuple[str, ...] | None = None
 
     def days(self, first: dt.date, last: dt.date) -> DayRange:
         """The game days to read for the target days `first` to `last`."""
@@ -87,6 +91,21 @@ class Artifact:
 
 
 @dataclass(frozen=True)
+class Provenance:
+    """The stamp of the run, for tables whose rows say by themselves where they come from."""
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """Who made a row, with which code, when, and how degraded what it was made from is."""
+
+    run_id: str
+    fingerprint: str | None
+    created_at: dt.datetime
+    degraded: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Cleaned:
     """What phase 2 makes of payload rows: the good ones, and the refused ones with field, value and reason."""
 
@@ -94,6 +113,7 @@ class Cleaned:
     refused: pl.DataFrame
 
 
+Input = Read | Landed | Artifact | Provenance
 Transform = Callable[..., "pl.DataFrame | Cleaned"]
 Expectation = Callable[[Mapping[str, Any]], pl.DataFrame]
 
@@ -109,7 +129,7 @@ class Processor:
     name: str
     phase: Phase
     writes: Contract
-    reads: Mapping[str, Read | Landed | Artifact]
+    reads: Mapping[str, Input]
     runs_in: Mapping[Mode, Need]
     transform: Transform
     critical: bool = False
@@ -135,7 +155,7 @@ def processor(
     *,
     phase: Phase,
     writes: Contract,
-    reads: Mapping[str, Read | Landed | Artifact],
+    reads: Mapping[str, Input],
     runs_in: Mapping[Mode, Need],
     critical: bool = False,
     expects: Expectation | None = None,

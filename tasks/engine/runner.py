@@ -15,7 +15,7 @@ from blocks.warehouse import DayRange, Warehouse
 from tasks.engine.contracts import Column, Contract, ContractError, Severity
 from tasks.engine.ledger import MISSING_SAMPLE, Ledger, State
 from tasks.engine.plan import Frozen
-from tasks.engine.processor import Artifact, Cleaned, Landed, Mode, Processor, Read, Registry
+from tasks.engine.processor import Artifact, Cleaned, Landed, Mode, Processor, Provenance, Read, Registry, Stamp
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ REFUSED_COLUMNS = (
 
 
 class MissingInput(Exception):
-    """A required input has no rows: the processor is not run, and says what it lacks."""
+    """A required input is not there: the processor is not run, and says what it lacks."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,7 @@ class Job:
     targets: pl.DataFrame
     fingerprint: str | None = None
     flow_run_id: str | None = None
+    degraded: tuple[str, ...] = ()
 
     @property
     def first(self) -> dt.date:
@@ -115,6 +116,9 @@ def run_processor(processor: Processor, job: Job, shop: Shop) -> Outcome:
     error: Exception | None = None
     try:
         state = _produce(processor, job, shop, facts)
+    except (MissingInput, ContractError) as caught:  # says everything by itself
+        logger.warning("%s: %s", processor.name, caught)
+        state, error = State.FAILED, caught
     except Exception as caught:  # every failure of a processor becomes a recorded FAILED, here and nowhere else
         logger.exception("%s failed for %s", processor.name, DayRange(job.first, job.last))
         state, error = State.FAILED, caught
@@ -173,6 +177,8 @@ def _inputs(processor: Processor, job: Job, shop: Shop, facts: _Facts) -> dict[s
                 inputs[name] = shop.landed(kind, DayRange(job.first, job.last))
             case Artifact(artifact):
                 inputs[name] = shop.artifact(artifact, job.first)
+            case Provenance():
+                inputs[name] = Stamp(job.run_id, job.fingerprint, shop.clock(), job.degraded)
             case Read():
                 inputs[name] = _table(processor, read, job, shop, facts)
         if isinstance(inputs[name], pl.DataFrame):
@@ -183,7 +189,7 @@ def _inputs(processor: Processor, job: Job, shop: Shop, facts: _Facts) -> dict[s
 def _table(processor: Processor, read: Read, job: Job, shop: Shop, facts: _Facts) -> pl.DataFrame:
     spec = shop.registry[read.table].writes.spec
     days = read.days(job.first, job.last)
-    frame = shop.warehouse.read(spec, days)
+    frame = shop.warehouse.read(spec, days, read.columns)
     if frame.is_empty():
         if not read.optional:
             raise MissingInput(f"{processor.name} needs {read.table} for {days}, and there are no rows of it")
@@ -201,8 +207,7 @@ def _count(
     processor: Processor, inputs: Mapping[str, Any], job: Job, shop: Shop, facts: _Facts
 ) -> State:
     """Read back what is in the store and hold it against what had to be there."""
-    spec = processor.writes.spec
-    stored = shop.warehouse.read(spec, job.targets["game_day"].to_list(), columns=("game_day", *spec.key))
+    stored = shop.warehouse.read(processor.writes.spec, job.targets["game_day"].to_list())
     facts.rows = stored.height
     if processor.expects is None:
         if not facts.rows and not facts.refused:

@@ -1,0 +1,158 @@
+"""The coordinator: every system for every eligible player, priced against his line, with provenance on each row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import polars as pl
+
+from tasks import parsing
+from tasks.engine.contracts import Column, Contract
+from tasks.engine.processor import Artifact, Mode, Need, Phase, Provenance, Read, Span, Stamp, processor
+from tasks.precompute.ml_feature_store import FEATURE_SET_VERSION
+from tasks.predictions import ensemble, lightgbm_points, moving_average, similarity, zone_matchup
+from tasks.predictions.distribution import QUANTILES, Array
+from tasks.predictions.models import StoredModel
+from tasks.predictions.points_model import PointsModel
+from tasks.predictions.system import Night, System, predicted
+from tasks.predictions.training import population
+
+SYSTEMS: tuple[System, ...] = (
+    moving_average.SYSTEM,
+    zone_matchup.SYSTEM,
+    similarity.SYSTEM,
+    lightgbm_points.SYSTEM,
+    ensemble.SYSTEM,  # last: it is made of the others
+)
+EDGE_THRESHOLD = 1.0  # points between prediction and line below which nothing is recommended
+QUANTILE_NAMES = tuple(f"points_q{round(100 * level):02d}" for level in QUANTILES)
+
+CONTRACT = Contract(
+    table="predictions",
+    grain="a system's prediction for a player in a coming game",
+    key=("game_id", "player_id", "system"),
+    columns=(
+        Column("game_day", pl.Date),
+        Column("game_id", pl.String),
+        Column("player_id", pl.Int64),
+        Column("player_name", pl.String),
+        Column("team", pl.String),
+        Column("opponent", pl.String),
+        Column("is_home", pl.Boolean),
+        Column("tip_off", parsing.UTC_INSTANT, max_null=None),
+        Column("system", pl.String),
+        Column("line", pl.Float64, "points", max_null=None, ge=0.5, le=80),
+        Column("line_bookmaker", pl.String, says="which book, or the consensus of how many", max_null=None),
+        Column("line_snapshot_at", parsing.UTC_INSTANT, max_null=None),
+        Column("predicted_points", pl.Float64, "points", ge=0, le=80, varies=True),
+        *(Column(name, pl.Float64, "points", ge=0, le=110) for name in QUANTILE_NAMES),
+        Column("over_probability", pl.Float64, "probability", "of those that do not push", max_null=None, ge=0, le=1),
+        Column("edge", pl.Float64, "points", "predicted points - line", max_null=None, ge=-60, le=60),
+        Column("recommendation", pl.String, says="OVER, UNDER, PASS or NO_LINE"),
+        Column("confidence", pl.Float64, "probability", "of the recommended side", max_null=None, ge=0, le=1),
+        Column("status", pl.String, says="injury status used; null: no report", max_null=None),
+        Column("feature_quality", pl.Float64, "0-100", ge=0, le=100),
+        Column("degraded", pl.Boolean),
+        Column("degraded_reasons", pl.String, says="separated by ' | '", max_null=None),
+        Column("model_id", pl.String),
+        Column("model_hash", pl.String),
+        Column("feature_set_version", pl.Int64),
+        Column("release", pl.String, says="fingerprint of the code", max_null=None),
+        Column("run_id", pl.String),
+        Column("created_at", parsing.UTC_INSTANT),
+    ),
+)
+
+
+def every_eligible_player_and_system(inputs: Mapping[str, Any]) -> pl.DataFrame:
+    """The grid: eligible players x systems."""
+    eligible = inputs["ml_feature_store"].filter("eligible").select("game_day", "game_id", "player_id")
+    return eligible.join(pl.DataFrame({"system": [system.name for system in SYSTEMS]}), how="cross")
+
+
+@processor(
+    phase=Phase.PREDICTIONS,
+    writes=CONTRACT,
+    reads={
+        "ml_feature_store": Read("ml_feature_store", Span.ON),
+        "past_features": Read("ml_feature_store", Span.BEFORE, columns=similarity.PAST_COLUMNS),
+        "player_game_summary": Read(
+            "player_game_summary", Span.BEFORE, columns=("game_day", "game_id", "player_id", "played", "points")
+        ),
+        "model": Artifact("points"),
+        "stamp": Provenance(),
+    },
+    runs_in={Mode.SAME_DAY: Need.REQUIRED},
+    critical=True,
+    expects=every_eligible_player_and_system,
+    floor=0.95,
+)
+def predictions(
+    ml_feature_store: pl.DataFrame,
+    past_features: pl.DataFrame,
+    player_game_summary: pl.DataFrame,
+    model: StoredModel,
+    stamp: Stamp,
+    targets: pl.DataFrame,
+) -> pl.DataFrame:
+    """One row per eligible player and system. A system that cannot say anything of a player leaves its row out."""
+    eligible = ml_feature_store.filter("eligible").sort("game_id", "player_id")
+    points_model = PointsModel.of(model)
+    night = Night(eligible, population(past_features, player_game_summary), points_model)
+    systems = pl.concat(_priced(eligible, points_model, name, points) for name, points in predicted(SYSTEMS, night).items())
+    return systems.filter(pl.col("predicted_points").is_not_null()).with_columns(
+        *_provenance(points_model, stamp),
+        *_label(stamp),
+    )
+
+
+def _priced(eligible: pl.DataFrame, model: PointsModel, system: str, points: Array) -> pl.DataFrame:
+    """One system's points with quantiles, edge and recommendation against each player's line."""
+    spread = model.spreads[system]
+    line = eligible["line"].to_numpy()
+    quantiles = spread.quantiles(points)
+    rows = eligible.with_columns(
+        pl.lit(system).alias("system"),
+        pl.Series("predicted_points", points, nan_to_null=True),
+        *(pl.Series(name, quantiles[:, at], nan_to_null=True) for at, name in enumerate(QUANTILE_NAMES)),
+        pl.Series("over_probability", spread.over_probability(points, line), nan_to_null=True),
+        line_bookmaker=pl.when(pl.col("line").is_not_null()).then(
+            pl.format("consensus of {} books", pl.col("line_books"))
+        ),
+    )
+    edge = pl.col("predicted_points") - pl.col("line")
+    recommendation = (
+        pl.when(pl.col("line").is_null())
+        .then(pl.lit("NO_LINE"))
+        .when(edge > EDGE_THRESHOLD)
+        .then(pl.lit("OVER"))
+        .when(edge < -EDGE_THRESHOLD)
+        .then(pl.lit("UNDER"))
+        .otherwise(pl.lit("PASS"))
+    )
+    rows = rows.with_columns(edge=edge, recommendation=recommendation)
+    over = pl.col("over_probability")
+    return rows.with_columns(
+        confidence=pl.when(pl.col("recommendation") == "OVER")
+        .then(over)
+        .when(pl.col("recommendation") == "UNDER")
+        .then(1 - over)
+        .when(pl.col("recommendation") == "PASS")
+        .then(pl.max_horizontal(over, 1 - over))
+    )
+
+
+def _provenance(model: PointsModel, stamp: Stamp) -> Iterator[pl.Expr]:
+    yield pl.lit(model.id).alias("model_id")
+    yield pl.lit(model.content_hash).alias("model_hash")
+    yield pl.lit(FEATURE_SET_VERSION, dtype=pl.Int64).alias("feature_set_version")
+    yield pl.lit(stamp.fingerprint, dtype=pl.String).alias("release")
+    yield pl.lit(stamp.run_id).alias("run_id")
+    yield pl.lit(stamp.created_at).cast(parsing.UTC_INSTANT).alias("created_at")
+
+
+def _label(stamp: Stamp) -> Iterator[pl.Expr]:
+    reasons = " | ".join(stamp.degraded)
+    yield pl.lit(bool(stamp.degraded)).alias("degraded")
+    yield pl.lit(reasons or None, dtype=pl.String).alias("degraded_reasons")

@@ -1,0 +1,64 @@
+"""Similarity: the past games most like tonight's, and how those players did against their own averages."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+
+from tasks.predictions.distribution import Array
+from tasks.predictions.system import Night, System
+
+NEIGHBOURS = 200
+CHUNK = 64  # rows of tonight compared at once: bounds memory at CHUNK x past rows
+MOST_PAST = 60_000
+
+# What makes two games alike, and how much each counts; every column is divided by its spread in the past.
+LIKENESS: dict[str, float] = {
+    "points_ewm_10": 2.0,
+    "minutes_ewm_10": 1.5,
+    "minutes_1_ago": 0.7,
+    "plays_per_minute_ewm_10": 1.0,
+    "true_shooting_ewm_03": 0.5,
+    "days_since_played": 0.3,
+    "vacated_minutes": 1.0,
+    "vacated_role_minutes": 0.6,
+    "returning_minutes": 0.6,
+    "role_allowance": 0.4,
+    "opponent_recent_defensive_rating": 0.5,
+    "expected_pace": 0.5,
+    "minutes_scale": 1.0,
+    "is_home": 0.2,
+}
+PAST_COLUMNS = ("game_day", "game_id", "player_id", "games", "minutes_last_10", *LIKENESS)
+
+
+def _points(night: Night) -> Array:
+    past = night.past.tail(MOST_PAST)
+    own, theirs = night.column("points_ewm_10"), past["points_ewm_10"].to_numpy()
+    surprise = past["points"].cast(pl.Float64).to_numpy() - theirs
+    there, here = _coordinates(past, past), _coordinates(night.features, past)
+    lengths = (there**2).sum(axis=1)
+    correction = np.empty(len(own))
+    neighbours = min(NEIGHBOURS, len(theirs))
+    for start in range(0, len(own), CHUNK):
+        mine = here[start : start + CHUNK]
+        distance = lengths[None, :] - 2 * mine @ there.T
+        nearest = np.argpartition(distance, neighbours - 1, axis=1)[:, :neighbours]
+        # A sum in a fixed order: argpartition gives the set, not its order.
+        correction[start : start + CHUNK] = surprise[np.sort(nearest, axis=1)].mean(axis=1)
+    return own + correction
+
+
+def _coordinates(rows: pl.DataFrame, past: pl.DataFrame) -> Array:
+    """Each row's place among games: standardised by the past, weighted; what is unknown sits at the past's middle."""
+    columns = []
+    for name, weight in LIKENESS.items():
+        known = past[name].cast(pl.Float64)
+        middle, spread = known.median(), known.std()
+        values = rows[name].cast(pl.Float64).fill_null(middle).to_numpy()
+        assert isinstance(middle, float) and isinstance(spread, float)
+        columns.append(weight * (values - middle) / max(spread, 1e-9))
+    return np.column_stack(columns)
+
+
+SYSTEM = System("similarity", "mean surprise of the 200 past games most like tonight's, on his own average", _points)
