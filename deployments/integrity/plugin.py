@@ -16,7 +16,7 @@ from prefect.plugins import register_hook
 
 
 @register_hook
-def setup_environment(ctx: Any) -> None:
+def setup_environment(*, ctx: Any) -> None:
     """Refuse with SystemExit, every reason in its text. A doubt of any kind is a refusal, for this is the
     last net.
 

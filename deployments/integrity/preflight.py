@@ -11,12 +11,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from .digest import compare, read_tree
+from .envelope import EnvelopeError
 from .finding import Finding, IntegrityError, Report
-from .guard import Question, Run, Verdict, verify
+from .guard import Question, Run, Verdict, unsigned, verify
 from .manifest import Predicate
 from .project import read_project
 from .release import Site
-from .verifier import check_origin
+from .verifier import check_origin, check_place
 
 UNRELEASED = "unreleased"
 
@@ -34,39 +35,33 @@ class Fingerprint:
     manifest: Predicate | None
 
 
-def fingerprint(role: str, now: datetime | None = None, root: Path | None = None) -> Fingerprint:
+def fingerprint(
+    role: str | None = None, now: datetime | None = None, root: Path | None = None
+) -> Fingerprint:
     """Prove which release this flow run is; IntegrityError with every reason if it is not the expected one.
 
-    A run that a deployment made (pool or `serve()`) must be the release that the registry expects; it is
-    labelled
-    with it. A run started by hand in a working copy that holds no release file is `unreleased`, with its
+    A run that a deployment made must be the release that the registry expects of the role its pull step
+    proved; where
+    no pull step ran (`serve()`), of `role`, or else of the role the release file claims. A run started by
+    hand is held
+    against the release file that lies here; in a working copy that holds none it is `unreleased`, with its
     digest.
     """
     now = now or datetime.now(UTC)
     site = Site.here(root)
-    project = read_project(site.root)
-    run = _deployed_run()
-    if run is None and not site.release_file.is_file():
-        spec = project.role(role)
-        tree = read_tree(site.root, spec.ships, project.ignore)
-        labels = {"integrity.role": role, "integrity.release": UNRELEASED, "integrity.code": tree.digest}
-        return Fingerprint(project.project, role, UNRELEASED, tree.digest, labels, site, None)
-    verdict = (
-        _local(site, role)
-        if run is None
-        else verify(site, Question(project.project, role), now, run=run, extra=lambda m: _loaded(site, m))
-    )
+    deployed = _deployed_run()
+    if deployed is None and not site.release_file.is_file():
+        return _unreleased(site, role)
+    if deployed is None:
+        verdict = _local(site, role)
+    else:
+        run, labels = deployed
+        project = str(labels.get("integrity.project") or read_project(site.root).project)
+        claimed = str(labels.get("integrity.role") or role or _claimed_role(site))
+        verdict = verify(site, Question(project, claimed), now, run=run, extra=lambda m: _loaded(site, m))
     manifest = verdict.proven()
-    labels = verdict.stamp()
-    return Fingerprint(
-        manifest.project,
-        manifest.role,
-        manifest.release.version,
-        manifest.code.digest,
-        labels,
-        site,
-        manifest,
-    )
+    release, digest = manifest.release.version, manifest.code.digest
+    return Fingerprint(manifest.project, manifest.role, release, digest, verdict.stamp(), site, manifest)
 
 
 def unchanged(stamped: Fingerprint) -> None:
@@ -108,23 +103,45 @@ def accept_child(parent: Fingerprint, child: Mapping[str, object], allowed: tupl
     raise IntegrityError(Report(f"{parent.project}/{parent.role}", (finding,)))
 
 
-def _local(site: Site, role: str) -> Verdict:
-    from .verifier import check_place
+def _unreleased(site: Site, role: str | None) -> Fingerprint:
+    project = read_project(site.root)
+    roles = [role] if role else sorted(project.roles)
+    ships = dict.fromkeys(glob for name in roles for glob in project.role(name).ships)
+    code = read_tree(site.root, ships, project.ignore).digest
+    labels = {
+        "integrity.project": project.project,
+        "integrity.role": role or UNRELEASED,
+        "integrity.release": UNRELEASED,
+        "integrity.code": code,
+    }
+    return Fingerprint(project.project, role or UNRELEASED, UNRELEASED, code, labels, site, None)
 
-    envelope, manifest = site.signed()
+
+def _claimed_role(site: Site) -> str:
+    try:
+        return site.unsigned()[1].role
+    except EnvelopeError:
+        return UNRELEASED  # no such role is registered: the check refuses and names the file
+
+
+def _local(site: Site, role: str | None) -> Verdict:
+    try:
+        envelope, manifest = site.signed()
+    except EnvelopeError as error:
+        return Verdict(Report(str(site.root), (unsigned(error),)))
     findings = [*check_place(site, manifest), *_loaded(site, manifest)]
-    if manifest.role != role:
+    if role is not None and manifest.role != role:
         fix = "build the release of this role here, or delete release.json to work unreleased"
         findings.append(Finding("manifest.role", f"role {role}", f"role {manifest.role}", fix))
-    return Verdict(Report(f"{manifest.project}/{role}", tuple(findings)), manifest, envelope)
+    return Verdict(Report(f"{manifest.project}/{manifest.role}", tuple(findings)), manifest, envelope)
 
 
 def _loaded(site: Site, manifest: Predicate) -> list[Finding]:
     return list(check_origin(site.root, manifest.code.roots, sys.path))
 
 
-def _deployed_run() -> Run | None:
-    """The current flow run, if a deployment made it; its entrypoint is asked of the server."""
+def _deployed_run() -> tuple[Run, Mapping[str, object]] | None:
+    """The current flow run and its labels, if a deployment made it; its entrypoint is asked of the server."""
     from prefect.client.orchestration import get_client
     from prefect.context import FlowRunContext
 
@@ -134,4 +151,4 @@ def _deployed_run() -> Run | None:
         return None
     with get_client(sync_client=True) as client:
         entrypoint = client.read_deployment(run.deployment_id).entrypoint
-    return Run(run.deployment_version, entrypoint)
+    return Run(run.deployment_version, entrypoint), run.labels

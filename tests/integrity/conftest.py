@@ -84,7 +84,7 @@ from kiosk_steps import work
 
 @flow
 def precompute(day: str, size: int = 3, ledger: str = "", gate: str = "") -> int:
-    release = preflight.fingerprint("precompute")
+    release = preflight.fingerprint()
     note(ledger, "start", release, work.FEATURE_SET)
     while gate and not Path(gate).exists():
         time.sleep(0.05)

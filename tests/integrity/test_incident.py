@@ -44,9 +44,9 @@ def run_command(server: Server, root: Path, *arguments: str) -> str:
     return done.stdout
 
 
-def release(server: Server, root: Path, role: str, key: Path, *pools: str) -> str:
+def release(server: Server, root: Path, role: str, key: Path, *pools: str, number: int = 1) -> str:
     """Build, sign and register what lies at `root`, by the commands a deployer uses."""
-    run_command(server, root, "build", "--role", role)
+    run_command(server, root, "build", "--role", role, "--release", str(number))
     run_command(server, root, "sign", "--key", str(key))
     run_command(
         server, root, "register", "--key", str(key), "--by", "ada", *[a for p in pools for a in ("--pool", p)]
@@ -144,22 +144,20 @@ def test_a_new_release_while_a_run_is_in_progress_loses_no_run_and_mixes_no_code
     world: World, tmp_path: Path
 ) -> None:
     server, old = world.server, make_project(tmp_path / "old")
-    old_version = release(server, old, "all", world.key, "rolling")
+    old_version = release(server, old, "all", world.key, "rolling", number=2)
     server.pool("rolling")
-    # The role is precompute's own in a registry of its own: `all` has been registered above for pool `all`.
     ledger, gate = tmp_path / "ledger.jsonl", tmp_path / "gate"
-    raise_number = ("--allow-empty", "-q", "-m", "next")
     new = tmp_path / "new"
     shutil.copytree(old, new)
     work = new / "kiosk_steps" / "work.py"
     work.write_text(work.read_text().replace('"v7"', '"v8"'))
-    git(new, "commit", "-a", *raise_number)
+    git(new, "commit", "-q", "-a", "-m", "next")
 
     deployment = server.deploy(old, "all", PRECOMPUTE, "rolling", old_version)
     with worker(server, old, "rolling", tmp_path / "old.log") as first:
         run_1 = server.start_run(deployment, day="a", ledger=str(ledger), gate=str(gate))
         wait_for("the first run's start", ledger.exists, 60)
-        new_version = release(server, new, "all", world.key, "rolling")
+        new_version = release(server, new, "all", world.key, "rolling", number=3)
         run_2 = server.start_run(deployment, day="b", ledger=str(ledger))
         first.says("taking no new run")
         server.deploy(new, "all", PRECOMPUTE, "rolling", new_version)
