@@ -84,9 +84,10 @@ class PartitionFolder:
         with self._lock():
             if self.current() == wanted and (self.path / wanted.file).exists():
                 return wanted
-            write_durably(self.path / wanted.file, body)
+            _place(self.path / wanted.file, body)
             pointer = {"file": wanted.file, "sha256": sha256, "rows": frame.height}
-            write_durably(self.path / CURRENT, json.dumps(pointer).encode())
+            _place(self.path / CURRENT, json.dumps(pointer).encode())
+            _sync_folder(self.path)
             self._sweep(keep=wanted.file)
         return wanted
 
@@ -109,17 +110,25 @@ class PartitionFolder:
 
 def write_durably(path: Path, body: bytes) -> None:
     """Write a file so that a crash or power loss leaves the old content or the new, never a part of it."""
+    _place(path, body)
+    _sync_folder(path.parent)
+
+
+def _place(path: Path, body: bytes) -> None:
     temporary = path.with_name(f"_tmp-{os.getpid()}-{path.name}")
     with temporary.open("wb") as file:
         file.write(body)
         file.flush()
         os.fsync(file.fileno())
     temporary.rename(path)
-    folder = os.open(path.parent, os.O_RDONLY)
+
+
+def _sync_folder(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(folder)
+        os.fsync(handle)
     finally:
-        os.close(folder)
+        os.close(handle)
 
 
 def _parquet(frame: pl.DataFrame) -> bytes:

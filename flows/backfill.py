@@ -11,13 +11,12 @@ from prefect import flow
 from blocks.warehouse import DayRange
 from flows.narration import narrate
 from flows.phases import PHASE_FLOWS, ingest, target_list
-from flows.run import Run, home_of, new_run_id, utc_now
+from flows.run import Run, home_of, new_run_id
+from flows.slate import scheduled
 from tasks.catalog import registry
 from tasks.engine.plan import Step, cutoffs, is_played, payloads_of, results_known_at, steps_of
-from tasks.engine.processor import Cleaned, Mode, Need, Phase
+from tasks.engine.processor import Mode, Need, Phase
 from tasks.engine.runner import Outcome
-from tasks.sources.base import Kind
-from tasks.raw.schedule import CONTRACT as SCHEDULE
 
 
 class BackfillFailed(Exception):
@@ -47,7 +46,7 @@ def backfill(
         fingerprint=fingerprint,
     )
     steps = list(steps_of(Mode.BACKFILL, registry()))
-    schedule = _schedule(run, first, last)
+    schedule = scheduled(run, DayRange(first, last))
     outcomes: list[Outcome] = []
     for season in schedule["season"].unique().sort():
         days = missing_days(run, schedule.filter(pl.col("season") == season))
@@ -62,15 +61,6 @@ def missing_days(run: Run, schedule: pl.DataFrame) -> list[dt.date]:
     required = [item.table for item in registry() if item.runs_in.get(Mode.BACKFILL) == Need.REQUIRED]
     there = [set(run.workspace.warehouse.partitions(table)) for table in required]
     return sorted(wanted - set.intersection(*there))
-
-
-def _schedule(run: Run, first: dt.date, last: dt.date) -> pl.DataFrame:
-    """The range's schedule, cleaned but not yet stored: it says which days there are."""
-    payload = run.source.fetch(Kind.SCHEDULE, DayRange(first, last), run.as_of, utc_now())
-    every_day = pl.DataFrame({"game_day": pl.date_range(first, last, eager=True)})
-    cleaned = registry()["schedule"](found=run.source.parse(payload.body, payload.name), targets=every_day)
-    assert isinstance(cleaned, Cleaned)
-    return SCHEDULE.conform(cleaned.rows)
 
 
 def _season(run: Run, season: str, schedule: pl.DataFrame, steps: list[Step]) -> list[Outcome]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 import polars as pl
 from prefect import flow, task
@@ -13,10 +14,13 @@ from prefect.runtime import flow_run
 from blocks.warehouse import DayRange
 from flows.narration import narrate
 from flows.run import Run, utc_now
+from flows.slate import scheduled
 from tasks.catalog import registry
-from tasks.engine.plan import Step, targets_frame
+from tasks.engine.plan import Plan, Step, targets_frame
 from tasks.engine.processor import Phase
 from tasks.engine.runner import Outcome, run_processor
+from tasks.predictions.predictions import SYSTEMS, every_eligible_player_and_system
+from tasks.publishing import publication
 from tasks.sources.base import Kind, SourceError
 
 Targets = list[tuple[dt.date, dt.datetime]]
@@ -63,9 +67,49 @@ def precompute(run: Run, targets: Targets, steps: list[Step]) -> list[Outcome]:
 
 
 @flow(name="predictions", flow_run_name="predictions {run.mode} {run.game_day}")
-def predictions(run: Run, targets: Targets, steps: list[Step], model: str) -> list[Outcome]:
-    """Phase 5: the five systems with the model of this id, priced against the lines."""
-    return _run_steps(run, targets, steps, model=model)
+def predictions(run: Run, targets: Targets, steps: list[Step], model: str, degraded: list[str]) -> list[Outcome]:
+    """Phase 5: the five systems with the model of this id, priced against the lines. Rows carry the degraded labels."""
+    return _run_steps(run, targets, steps, model=model, degraded=degraded)
+
+
+@flow(name="publish", flow_run_name="publish {run.mode} {run.game_day}")
+def publish(run: Run, plan: Plan, degraded: list[str]) -> Path:
+    """Phase 6: publish what is in the store for the run's game day, without games that turned out not to take place.
+
+    The schedule is asked once more, as known now or, for a day in the past, at its first tip-off.
+    """
+    warehouse, day = run.workspace.warehouse, [run.game_day]
+    features = warehouse.read(registry()["ml_feature_store"].writes.spec, day)
+    stored = warehouse.read(registry()["predictions"].writes.spec, day)
+    now = utc_now()
+    newest = run.model_copy(update={"as_of": max(run.as_of, min(now, plan.first_tip_off or run.as_of))})
+    schedule = scheduled(newest, DayRange.on(run.game_day))
+    rows, dropped = publication.without_games_not_played(stored, schedule)
+    expected, _ = publication.without_games_not_played(
+        every_eligible_player_and_system({"ml_feature_store": features}), schedule
+    )
+    manifest = publication.Manifest(
+        game_day=run.game_day,
+        mode=run.mode.value,
+        run_id=run.run_id,
+        release=run.fingerprint,
+        as_of=run.as_of,
+        published_at=now,
+        games=tuple(game for game in plan.games if game.game_id not in dropped),
+        dropped_games=dropped,
+        eligible_players=expected["player_id"].n_unique(),
+        systems=tuple(system.name for system in SYSTEMS),
+        expected_rows=expected.height,
+        rows=rows.height,
+        missing=publication.missing_keys(rows, expected),
+        degraded=bool(degraded),
+        reasons=tuple(degraded),
+        model_ids=tuple(rows["model_id"].unique().sort()),
+        files={},
+    )
+    path = publication.publish(run.workspace.publications, rows, manifest)
+    narrate("publication", "published", f"{rows.height:,} rows in {path}")
+    return path
 
 
 PHASE_FLOWS = {Phase.RAW: raw, Phase.ANALYTICS: analytics, Phase.PRECOMPUTE: precompute}
@@ -82,10 +126,11 @@ def _run_steps(
     steps: Iterable[Step],
     landed: Mapping[str, str] | None = None,
     model: str | None = None,
+    degraded: Iterable[str] = (),
 ) -> list[Outcome]:
     """Run the steps in order. One that fails does not stop the others: what needs it will say so."""
     shop = run.shop(landed or {}, model)
-    job = run.job(targets_frame(targets), flow_run.get_id())
+    job = run.job(targets_frame(targets), flow_run.get_id(), degraded)
 
     @task(task_run_name="{step.processor}", cache_policy=NO_CACHE)
     def process(step: Step) -> Outcome:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from pydantic import AwareDatetime, Field
 
 from blocks.warehouse import DayRange
 from blocks.workspace import Workspace
+from deployments.integrity.digest import read_tree
 from tasks.catalog import registry
 from tasks.engine.ledger import Ledger
 from tasks.engine.plan import Frozen
@@ -24,6 +25,9 @@ from tasks.sources.folder import FolderSource
 from tasks.sources.simulated import SimulatedSource
 
 HOME = Path(".pipeline")
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ("flows", "tasks", "blocks", "deployments")
+
 
 class Run(Frozen):
     """The parameters that every subflow of one run shares. Nothing below reads a clock or a variable to find them."""
@@ -56,9 +60,9 @@ class Run(Frozen):
         """The model registry of this run's workspace."""
         return ModelStore(self.workspace.models)
 
-    def job(self, targets: pl.DataFrame, flow_run_id: str | None = None) -> Job:
-        """This run's work on `targets`, as processors see it."""
-        return Job(self.run_id, self.mode, targets, self.fingerprint, flow_run_id)
+    def job(self, targets: pl.DataFrame, flow_run_id: str | None = None, degraded: Iterable[str] = ()) -> Job:
+        """This run's work on `targets`, as processors see it; `degraded` holds the labels that its rows carry."""
+        return Job(self.run_id, self.mode, targets, self.fingerprint, flow_run_id, tuple(degraded))
 
     def shop(self, landed: Mapping[str, str], model: str | None = None) -> Shop:
         """The edges for processors: `landed` gives the payload name of each kind, `model` the id of the model to load."""
@@ -75,13 +79,23 @@ class Run(Frozen):
 
         return Shop(registry(), self.workspace.warehouse, self.ledger, payload, artifact, utc_now)
 
+
 def utc_now() -> dt.datetime:
     """The wall clock, for stamps on the ledger and payloads. Nothing is computed from it."""
     return dt.datetime.now(dt.UTC)
 
+
+@lru_cache(maxsize=1)
+def code_fingerprint() -> str:
+    """The digest over every source file of the pipeline, as it lies here."""
+    tree = read_tree(ROOT, [f"{package}/**/*.py" for package in PACKAGES])
+    return f"sha256:{tree.digest}"
+
+
 def new_run_id(mode: Mode, game_day: dt.date) -> str:
     """A run id that a person can read: mode, game day and a few random characters."""
     return f"{mode.value}-{game_day}-{uuid.uuid4().hex[:8]}"
+
 
 def home_of(data: Path | None, home: Path | None) -> Path:
     """The workspace folder: as given, else one for the simulated league and one for each data folder."""
@@ -89,17 +103,18 @@ def home_of(data: Path | None, home: Path | None) -> Path:
         return home
     return HOME / ("simulated" if data is None else f"folder-{data.resolve().name}")
 
+
 @lru_cache(maxsize=8)
 def _workspace(home: Path, data: Path | None) -> Workspace:
     origin = "the simulated league" if data is None else f"the folder {data.resolve()}"
     return Workspace.embedded(home, origin)
 
+
 @lru_cache(maxsize=4)
 def _source(home: Path, data: Path | None) -> Source:
     return SimulatedSource(home.parent / "leagues") if data is None else FolderSource(data)
 
+
 @lru_cache(maxsize=8)
 def _ledger(url: str) -> Ledger:
     return Ledger(url)
-
-KINDS = tuple(Kind)

@@ -39,9 +39,7 @@ _TEAMS: tuple[tuple[int, str, str, tuple[str, ...]], ...] = (
 )
 
 TEAM_IDS: dict[str, int] = {code: team_id for team_id, code, _, _ in _TEAMS}
-_CODES: dict[str, str] = {
-    word.upper(): code for _, code, full, others in _TEAMS for word in (code, full, *others)
-}
+_CODES: dict[str, str] = {word.upper(): code for _, code, full, others in _TEAMS for word in (code, full, *others)}
 
 # First names that sources write in two ways; both sides are already normalised.
 _FIRST_NAMES: dict[str, str] = {

@@ -72,6 +72,9 @@ def flag(column: str, dtype: pl.DataType) -> pl.Expr:
         return values
     if dtype == pl.String:
         word = values.str.strip_chars().str.to_lowercase()
-        yes, no = word.is_in(["true", "t", "1", "yes", "y", "w"]), word.is_in(["false", "f", "0", "no", "n", "l"])
+        yes, no = (
+            word.is_in(["true", "t", "1", "yes", "y", "w"]),
+            word.is_in(["false", "f", "0", "no", "n", "l"]),
+        )
         return pl.when(yes).then(True).when(no).then(False)
     return pl.when(values == 1).then(True).when(values == 0).then(False)

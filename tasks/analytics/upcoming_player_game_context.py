@@ -45,7 +45,13 @@ CONTRACT = Contract(
         Column("new_season", pl.Boolean, says="his last game was in an earlier season", max_null=None),
         Column("status", pl.String, says="latest known report; null: no report about his team", max_null=None),
         Column("status_reported_at", parsing.UTC_INSTANT, max_null=None),
-        Column("teammates_out", pl.Int64, "players", "of his team's expected players, listed OUT or DOUBTFUL", ge=0),
+        Column(
+            "teammates_out",
+            pl.Int64,
+            "players",
+            "of his team's expected players, listed OUT or DOUBTFUL",
+            ge=0,
+        ),
         Column("line", pl.Float64, "points", "last known consensus", max_null=None, ge=0.5, le=80),
         Column("opening_line", pl.Float64, "points", "first known consensus", max_null=None, ge=0.5, le=80),
         Column("line_movement", pl.Float64, "points", "line - opening line", max_null=None, ge=-30, le=30),
@@ -58,7 +64,7 @@ CONTRACT = Contract(
 
 
 def both_teams_of_every_game(inputs: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
-    """Every team that plays must have players."""
+    """Every team that plays."""
     return sides(inputs["schedule"].filter(is_played())).select("game_day", "game_id", "team_id")
 
 
@@ -101,7 +107,10 @@ def _expected_players(coming: pl.DataFrame, appearances: pl.DataFrame, rosters: 
     Where the team has a roster newer than a player's last appearance, the roster has the last word.
     """
     appeared = _recently_appeared(coming, appearances)
-    rostered = coming.join(rosters.select("game_day", "team_id", "player_id", "player_name", "snapshot_day"), on=["game_day", "team_id"])
+    rostered = coming.join(
+        rosters.select("game_day", "team_id", "player_id", "player_name", "snapshot_day"),
+        on=["game_day", "team_id"],
+    )
     elsewhere = rosters.select("game_day", "player_id", "snapshot_day", roster_team_id="team_id")
     covered = rosters.select("game_day", "team_id", team_snapshot_day="snapshot_day").unique(["game_day", "team_id"])
     appeared = (
@@ -122,7 +131,10 @@ def _expected_players(coming: pl.DataFrame, appearances: pl.DataFrame, rosters: 
 
 def _recently_appeared(coming: pl.DataFrame, appearances: pl.DataFrame) -> pl.DataFrame:
     games = pl.concat(
-        [appearances.select("team_id", "game_day", "game_id"), coming.select("team_id", "game_day", "game_id")]
+        [
+            appearances.select("team_id", "game_day", "game_id"),
+            coming.select("team_id", "game_day", "game_id"),
+        ]
     ).unique()
     numbered = games.sort("team_id", "game_day", "game_id").with_columns(number=pl.int_range(pl.len()).over("team_id"))
     wanted = coming.join(numbered, on=["team_id", "game_day", "game_id"])

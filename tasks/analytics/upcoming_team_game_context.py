@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import polars as pl
 
 from tasks.analytics.upcoming_player_game_context import SITTING, both_teams_of_every_game
@@ -31,7 +29,15 @@ CONTRACT = Contract(
         Column("team_rest_days", pl.Int64, "days", "since the team's last game", max_null=None, ge=1),
         Column("team_back_to_back", pl.Boolean, says="the team played the day before"),
         Column("team_games_last_7_days", pl.Int64, "games", ge=0, le=6),
-        Column("streak", pl.Int64, "games", "positive: won in a row; negative: lost", max_null=None, ge=-60, le=60),
+        Column(
+            "streak",
+            pl.Int64,
+            "games",
+            "positive: won in a row; negative: lost",
+            max_null=None,
+            ge=-60,
+            le=60,
+        ),
         Column("recent_offensive_rating", pl.Float64, "points per 100", max_null=None, ge=60, le=170),
         Column("recent_defensive_rating", pl.Float64, "points per 100", max_null=None, ge=60, le=170),
         Column("recent_pace", pl.Float64, "possessions per 48", max_null=None, ge=65, le=140),
@@ -67,11 +73,17 @@ def upcoming_team_game_context(
     coming = sides(schedule.filter(is_played()))
     rows = _numbered(coming, past).sort("game_day")
     rows = rows.join_asof(
-        _form(past).sort("game_day"), on="game_day", by="team_id", allow_exact_matches=False, check_sortedness=False
+        _form(past).sort("game_day"),
+        on="game_day",
+        by="team_id",
+        allow_exact_matches=False,
+        check_sortedness=False,
     )
     rows = rows.with_columns(team_rest_days=(pl.col("game_day") - pl.col("last_day")).dt.total_days())
     rows = _with_load(rows, past).join(
-        _starters_out(upcoming_player_game_context, player_game_summary), on=["game_id", "team_id"], how="left"
+        _starters_out(upcoming_player_game_context, player_game_summary),
+        on=["game_id", "team_id"],
+        how="left",
     )
     return rows.with_columns(
         team_back_to_back=(pl.col("team_rest_days") == 1).fill_null(value=False),

@@ -29,7 +29,8 @@ class Column:
     """One column's promise.
 
     `max_null` is the largest share of nulls that is acceptable (None: any; nulls then lower a quality score instead).
-    `ge` and `le` bound the values, both included. `varies` demands more than one value on a full day.
+    `ge` and `le` bound the values, both included; a value above `degrades_above` is written, and degrades what is made
+    of it. `varies` demands more than one value on a full day.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Column:
     le: float | None = None
     direction: Direction = Direction.NEITHER
     varies: bool = False
+    degrades_above: float | None = None
 
     @cached_property
     def type(self) -> pl.DataType:
@@ -144,6 +146,9 @@ class Contract:
             yield Violation(self.table, column.name, f"is at least {column.ge:g} {column.unit}".strip(), f"{low:g}")
         if high is not None and column.le is not None and high > column.le:
             yield Violation(self.table, column.name, f"is at most {column.le:g} {column.unit}".strip(), f"{high:g}")
+        if high is not None and column.degrades_above is not None and high > column.degrades_above:
+            rule = f"is at most {column.degrades_above:g} {column.unit}".strip()
+            yield Violation(self.table, column.name, rule, f"{high:g}", Severity.DEGRADES)
         if facts.get(f"{column.name}/nan"):
             yield Violation(self.table, column.name, "is a number", f"{facts[f'{column.name}/nan']} NaN")
         if column.varies and rows >= MIN_ROWS_FOR_VARIANCE and low is not None and low == high:

@@ -17,7 +17,8 @@ class GatePolicy(Frozen):
     """When a phase may go on without everything it was promised."""
 
     stuck_after: dt.timedelta = Field(
-        dt.timedelta(minutes=30), description="How long an output may be missing before the phase counts as stuck."
+        dt.timedelta(minutes=30),
+        description="How long an output may be missing before the phase counts as stuck.",
     )
     enough: float = Field(0.6, ge=0, le=1, description="Share of a phase's required outputs that can do, if stuck.")
 

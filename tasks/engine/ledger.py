@@ -129,7 +129,11 @@ class Ledger:
             self._fault("close", error)
 
     def runs(
-        self, *, run_id: str | None = None, game_day: dt.date | None = None, processors: Iterable[str] | None = None
+        self,
+        *,
+        run_id: str | None = None,
+        game_day: dt.date | None = None,
+        processors: Iterable[str] | None = None,
     ) -> list[dict[str, Any]]:
         """Processor runs as dictionaries, oldest first, narrowed by what is given."""
         query = sa.select(PROCESSOR_RUNS).order_by(PROCESSOR_RUNS.c.started_at)

@@ -87,7 +87,11 @@ class Plan(Frozen):
 
 
 def plan(
-    mode: Mode, game_day: dt.date, schedule: pl.DataFrame, registry: Registry, as_of: dt.datetime | None = None
+    mode: Mode,
+    game_day: dt.date,
+    schedule: pl.DataFrame,
+    registry: Registry,
+    as_of: dt.datetime | None = None,
 ) -> Plan:
     """Plan one run.
 
@@ -155,9 +159,7 @@ def cutoffs(schedule: pl.DataFrame) -> pl.DataFrame:
 
 def targets_frame(days: Iterable[tuple[dt.date, dt.datetime]]) -> pl.DataFrame:
     """Game days and their as_of as the frame that transforms take."""
-    return pl.DataFrame(
-        list(days), schema={"game_day": pl.Date, "as_of": pl.Datetime("us", "UTC")}, orient="row"
-    )
+    return pl.DataFrame(list(days), schema={"game_day": pl.Date, "as_of": pl.Datetime("us", "UTC")}, orient="row")
 
 
 def is_played() -> pl.Expr:

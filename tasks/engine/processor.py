@@ -170,7 +170,16 @@ def processor(
 
     def declare(transform: Transform) -> Processor:
         return Processor(
-            transform.__name__, phase, writes, reads, runs_in, transform, critical, expects, complete_at, floor
+            transform.__name__,
+            phase,
+            writes,
+            reads,
+            runs_in,
+            transform,
+            critical,
+            expects,
+            complete_at,
+            floor,
         )
 
     return declare

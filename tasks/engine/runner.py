@@ -15,7 +15,17 @@ from blocks.warehouse import DayRange, Warehouse
 from tasks.engine.contracts import Column, Contract, ContractError, Severity
 from tasks.engine.ledger import MISSING_SAMPLE, Ledger, State
 from tasks.engine.plan import Frozen
-from tasks.engine.processor import Artifact, Cleaned, Landed, Mode, Processor, Provenance, Read, Registry, Stamp
+from tasks.engine.processor import (
+    Artifact,
+    Cleaned,
+    Landed,
+    Mode,
+    Processor,
+    Provenance,
+    Read,
+    Registry,
+    Stamp,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -203,16 +213,14 @@ def _write(contract: Contract, frame: pl.DataFrame, job: Job, shop: Shop) -> Non
     shop.warehouse.replace_each_day(contract.spec, frame, days)
 
 
-def _count(
-    processor: Processor, inputs: Mapping[str, Any], job: Job, shop: Shop, facts: _Facts
-) -> State:
+def _count(processor: Processor, inputs: Mapping[str, Any], job: Job, shop: Shop, facts: _Facts) -> State:
     """Read back what is in the store and hold it against what had to be there."""
     stored = shop.warehouse.read(processor.writes.spec, job.targets["game_day"].to_list())
     facts.rows = stored.height
     if processor.expects is None:
         if not facts.rows and not facts.refused:
             return State.EMPTY_OK
-        return State.DEGRADED if facts.reasons or facts.refused and not facts.rows else State.COMPLETE
+        return State.DEGRADED if facts.reasons or (facts.refused and not facts.rows) else State.COMPLETE
 
     asked = job.targets["game_day"].implode()
     expected = processor.expects(inputs).filter(pl.col("game_day").is_in(asked)).unique(maintain_order=True)
@@ -226,6 +234,8 @@ def _count(
         return State.FAILED
     if share < processor.complete_at:
         return State.PARTIAL
+    if missing.height and processor.complete_at < 1.0:
+        facts.reasons.pop()  # as many as are usual
     if not facts.expected and not facts.rows:
         return State.EMPTY_OK
     return State.DEGRADED if facts.reasons else State.COMPLETE

@@ -26,10 +26,24 @@ _IDENTITY = (
     *("game_day", "game_id", "season", "season_type", "tip_off", "player_id", "player_name"),
     *("team_id", "team", "opponent_id", "opponent"),
 )
-_FACTS = ("status", "status_reported_at", "line_snapshot_at", "line_snapshot_assumed", "line_books", "known_by")
+_FACTS = (
+    "status",
+    "status_reported_at",
+    "line_snapshot_at",
+    "line_snapshot_assumed",
+    "line_books",
+    "known_by",
+)
 # Features by the table that defines them.
 CONTEXT_FEATURES = (
-    *("is_home", "back_to_back", "games_missed", "days_since_played", "games_last_7_days", "games_last_14_days"),
+    *(
+        "is_home",
+        "back_to_back",
+        "games_missed",
+        "days_since_played",
+        "games_last_7_days",
+        "games_last_14_days",
+    ),
     *("minutes_last_7_days", "minutes_last_14_days", "new_team", "new_season", "teammates_out"),
     *("line", "opening_line", "line_movement", "line_over_probability"),
 )
@@ -37,7 +51,12 @@ TEAM_FEATURES = (
     *("team_game_number", "team_rest_days", "team_games_last_7_days", "streak", "starters_out"),
     *("recent_offensive_rating", "recent_defensive_rating", "recent_pace"),
 )
-OPPONENT_TEAM_FEATURES = ("team_rest_days", "recent_offensive_rating", "recent_defensive_rating", "recent_pace")
+OPPONENT_TEAM_FEATURES = (
+    "team_rest_days",
+    "recent_offensive_rating",
+    "recent_defensive_rating",
+    "recent_pace",
+)
 _KEYS = ("game_day", "game_id", "player_id", "team_id")
 CACHE_FEATURES = tuple(name for name in cache.CONTRACT.names if name not in _KEYS)
 ZONE_FEATURES = tuple(name for name in zones.CONTRACT.names if name not in _KEYS)
@@ -81,7 +100,14 @@ FEATURE_NAMES: tuple[str, ...] = tuple(column.name for column in FEATURES)
 REQUIRED_FEATURES = ("points_last_10", "minutes_last_10", "points_ewm_10", "minutes_ewm_10", "games")
 
 # Points of the quality score (0-100) that a group of inputs is worth where it is there.
-QUALITY: dict[str, int] = {"own_state": 50, "shot_mix": 10, "team_form": 10, "defence": 10, "report": 10, "lines": 10}
+QUALITY: dict[str, int] = {
+    "own_state": 50,
+    "shot_mix": 10,
+    "team_form": 10,
+    "defence": 10,
+    "report": 10,
+    "lines": 10,
+}
 
 CONTRACT = Contract(
     table="ml_feature_store",
@@ -153,9 +179,7 @@ _PREFIXED_DEFENCE = tuple(f"opponent_{name}" for name in DEFENCE_FEATURES)
 
 
 def _prefixed(zones_of_teams: pl.DataFrame) -> pl.DataFrame:
-    return zones_of_teams.rename(
-        {"team_id": "opponent_id"} | {name: f"opponent_{name}" for name in DEFENCE_FEATURES}
-    )
+    return zones_of_teams.rename({"team_id": "opponent_id"} | {name: f"opponent_{name}" for name in DEFENCE_FEATURES})
 
 
 def _with_teams(rows: pl.DataFrame, teams: pl.DataFrame) -> pl.DataFrame:
@@ -188,11 +212,12 @@ def _with_own_features(rows: pl.DataFrame) -> pl.DataFrame:
     by_role = [f"opponent_{name}_allowance" for name in defence.ROLE_NAMES]
     return rows.with_columns(
         playoff_game=pl.col("season_type") == "playoffs",
-        season_share=pl.when(~pl.col("new_season") & (pl.col("team_game_number") > 1)).then(
-            pl.col("games_season") / (pl.col("team_game_number") - 1)
-        ).clip(upper_bound=1.5),
+        season_share=pl.when(~pl.col("new_season") & (pl.col("team_game_number") > 1))
+        .then(pl.col("games_season") / (pl.col("team_game_number") - 1))
+        .clip(upper_bound=1.5),
         role_allowance=pl.coalesce(
-            pl.when(pl.col("role") == role).then(pl.col(name)) for role, name in zip(defence.ROLES, by_role, strict=True)
+            pl.when(pl.col("role") == role).then(pl.col(name))
+            for role, name in zip(defence.ROLES, by_role, strict=True)
         ),
     )
 

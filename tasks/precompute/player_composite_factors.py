@@ -57,7 +57,12 @@ CONTRACT = Contract(
         _count("vacated_assists", "assists", "left by them"),
         _count("newly_vacated_minutes", "minutes", "left by those who played the team's last game", _MORE),
         _count("newly_vacated_points", "points", "left by those who played the team's last game", _MORE),
-        _count("returning_minutes", "minutes", "of regulars who missed the last game and are expected back", _FEWER),
+        _count(
+            "returning_minutes",
+            "minutes",
+            "of regulars who missed the last game and are expected back",
+            _FEWER,
+        ),
         _count("best_absent_points", "points", "average of the best scorer who is not expected", _MORE),
         _count("opponent_vacated_minutes", "minutes", "left by the opponent's absent regulars", _MORE),
         _count("opponent_vacated_points", "points", "left by them"),
@@ -163,7 +168,10 @@ def _with_lineup(rows: pl.DataFrame) -> pl.DataFrame:
     """Sums over teammates of what is expected of them and of what the absent leave behind."""
     team, role = ["game_id", "team_id"], ["game_id", "team_id", "role"]
     base = pl.col("minutes_if_playing").fill_null(0.0)
-    plays, points = pl.col("plays_per_minute_ewm_03").fill_null(0.0), pl.col("points_per_minute_ewm_03").fill_null(0.0)
+    plays, points = (
+        pl.col("plays_per_minute_ewm_03").fill_null(0.0),
+        pl.col("points_per_minute_ewm_03").fill_null(0.0),
+    )
     regular = (pl.col("minutes_last_10") >= REGULAR_MINUTES).fill_null(value=False).cast(pl.Float64)
     just_played = (pl.col("games_missed") == 0).fill_null(value=False).cast(pl.Float64)
     expected = pl.col("availability") * base
@@ -197,7 +205,9 @@ def _with_lineup(rows: pl.DataFrame) -> pl.DataFrame:
     ahead = expected.is_not_null() & pl.col("minutes_if_playing").is_not_null()
     # Those expected to play more than he does, each weighted by the probability that he plays at all.
     rank = pl.when(ahead).then("availability").otherwise(0.0)
-    rows = rows.sort([*team, "minutes_if_playing", "player_id"], descending=[False, False, True, False], nulls_last=True)
+    rows = rows.sort(
+        [*team, "minutes_if_playing", "player_id"], descending=[False, False, True, False], nulls_last=True
+    )
     return rows.with_columns(
         minutes_normalised=normalised,
         minutes_scale=TEAM_MINUTES / whole,

@@ -69,15 +69,19 @@ def player_shot_zone_analysis(player_game_summary: pl.DataFrame, targets: pl.Dat
     )
     possessions = _ewm("possessions")
     rates = games.with_columns(
-        *((_ewm(column) / possessions * PER_MINUTE_AT_PACE_100).alias(f"{name}_rate") for name, column in _COUNTED.items()),
-        three_attempt_share=_ratio(_ewm("three_attempts"), _ewm("field_goal_attempts")),
-        effective_field_goal_20=_ratio(
-            _last("field_goals") + 0.5 * _last("threes"), _last("field_goal_attempts")
+        *(
+            (_ewm(column) / possessions * PER_MINUTE_AT_PACE_100).alias(f"{name}_rate")
+            for name, column in _COUNTED.items()
         ),
+        three_attempt_share=_ratio(_ewm("three_attempts"), _ewm("field_goal_attempts")),
+        effective_field_goal_20=_ratio(_last("field_goals") + 0.5 * _last("threes"), _last("field_goal_attempts")),
     )
     scored = pl.sum_horizontal("two_points_rate", "three_points_rate", "free_throws_rate")
     bigness = (
-        pl.col("rebounds_rate") + 2 * pl.col("blocks_rate") - pl.col("assists_rate") - 0.5 * pl.col("three_attempts_rate")
+        pl.col("rebounds_rate")
+        + 2 * pl.col("blocks_rate")
+        - pl.col("assists_rate")
+        - 0.5 * pl.col("three_attempts_rate")
     )
     rates = rates.with_columns(
         two_share=_ratio(pl.col("two_points_rate"), scored),

@@ -30,15 +30,38 @@ CONTRACT = Contract(
             for kind in _KINDS
         ),
         *(
-            Column(f"{kind}_allowance", pl.Float64, "share above the league's average", ge=-0.9, le=3, direction=_MORE)
+            Column(
+                f"{kind}_allowance",
+                pl.Float64,
+                "share above the league's average",
+                ge=-0.9,
+                le=3,
+                direction=_MORE,
+            )
             for kind in _KINDS
         ),
         Column("defensive_rating_15", pl.Float64, "points per 100 possessions", ge=60, le=170, direction=_MORE),
         *(
-            Column(f"{name}_allowance", pl.Float64, "share above expectation", max_null=None, ge=-1, le=5, direction=_MORE)
+            Column(
+                f"{name}_allowance",
+                pl.Float64,
+                "share above expectation",
+                max_null=None,
+                ge=-1,
+                le=5,
+                direction=_MORE,
+            )
             for name in ROLE_NAMES
         ),
-        Column("all_allowance", pl.Float64, "share above expectation", max_null=None, ge=-1, le=5, direction=_MORE),
+        Column(
+            "all_allowance",
+            pl.Float64,
+            "share above expectation",
+            max_null=None,
+            ge=-1,
+            le=5,
+            direction=_MORE,
+        ),
     ),
 )
 
@@ -55,9 +78,7 @@ def every_team_that_played(inputs: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
         "team_defense_game_summary": Read("team_defense_game_summary", Span.THROUGH),
         "player_game_summary": Read("player_game_summary", Span.THROUGH),
         "player_daily_cache": Read("player_daily_cache", Span.BEFORE, optional=True),
-        "player_shot_zone_analysis": Read(
-            "player_shot_zone_analysis", Span.BEFORE, optional=True
-        ),
+        "player_shot_zone_analysis": Read("player_shot_zone_analysis", Span.BEFORE, optional=True),
     },
     runs_in={Mode.OVERNIGHT: Need.REQUIRED, Mode.SAME_DAY: Need.FRESH, Mode.BACKFILL: Need.REQUIRED},
     expects=every_team_that_played,
@@ -90,7 +111,9 @@ def _by_kind(defense: pl.DataFrame) -> pl.DataFrame:
     possessions = pl.col("possessions").rolling_sum(WINDOW_GAMES, min_samples=1).over("team_id")
 
     def per_hundred(column: str) -> pl.Expr:
-        return 100 * pl.col(column).cast(pl.Float64).rolling_sum(WINDOW_GAMES, min_samples=1).over("team_id") / possessions
+        return (
+            100 * pl.col(column).cast(pl.Float64).rolling_sum(WINDOW_GAMES, min_samples=1).over("team_id") / possessions
+        )
 
     return games.select(
         "team_id",
@@ -122,8 +145,10 @@ def _by_role(games: pl.DataFrame, cache: pl.DataFrame, zones: pl.DataFrame) -> p
     scored = played.group_by("opponent_id", "game_day", "role").agg(
         points=pl.col("points").sum().cast(pl.Float64), expected=(pl.col("rate") * pl.col("minutes")).sum()
     )
-    grid = scored.select("opponent_id", "game_day").unique().join(
-        pl.DataFrame({"role": ROLES}, schema={"role": pl.Int8}), how="cross"
+    grid = (
+        scored.select("opponent_id", "game_day")
+        .unique()
+        .join(pl.DataFrame({"role": ROLES}, schema={"role": pl.Int8}), how="cross")
     )
     filled = (
         grid.join(scored, on=["opponent_id", "game_day", "role"], how="left")
@@ -131,8 +156,14 @@ def _by_role(games: pl.DataFrame, cache: pl.DataFrame, zones: pl.DataFrame) -> p
         .sort("opponent_id", "role", "game_day")
     )
     ratio = _remembered("points", ["opponent_id", "role"]) / _remembered("expected", ["opponent_id", "role"])
-    by_role = filled.with_columns(allowance=ratio - 1).pivot("role", index=["opponent_id", "game_day"], values="allowance")
-    whole = filled.group_by("opponent_id", "game_day").agg(pl.col("points", "expected").sum()).sort("opponent_id", "game_day")
+    by_role = filled.with_columns(allowance=ratio - 1).pivot(
+        "role", index=["opponent_id", "game_day"], values="allowance"
+    )
+    whole = (
+        filled.group_by("opponent_id", "game_day")
+        .agg(pl.col("points", "expected").sum())
+        .sort("opponent_id", "game_day")
+    )
     overall = whole.select(
         "opponent_id",
         "game_day",

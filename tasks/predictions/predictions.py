@@ -47,7 +47,15 @@ CONTRACT = Contract(
         Column("line_snapshot_at", parsing.UTC_INSTANT, max_null=None),
         Column("predicted_points", pl.Float64, "points", ge=0, le=80, varies=True),
         *(Column(name, pl.Float64, "points", ge=0, le=110) for name in QUANTILE_NAMES),
-        Column("over_probability", pl.Float64, "probability", "of those that do not push", max_null=None, ge=0, le=1),
+        Column(
+            "over_probability",
+            pl.Float64,
+            "probability",
+            "of those that do not push",
+            max_null=None,
+            ge=0,
+            le=1,
+        ),
         Column("edge", pl.Float64, "points", "predicted points - line", max_null=None, ge=-60, le=60),
         Column("recommendation", pl.String, says="OVER, UNDER, PASS or NO_LINE"),
         Column("confidence", pl.Float64, "probability", "of the recommended side", max_null=None, ge=0, le=1),
@@ -78,7 +86,9 @@ def every_eligible_player_and_system(inputs: Mapping[str, Any]) -> pl.DataFrame:
         "ml_feature_store": Read("ml_feature_store", Span.ON),
         "past_features": Read("ml_feature_store", Span.BEFORE, columns=similarity.PAST_COLUMNS),
         "player_game_summary": Read(
-            "player_game_summary", Span.BEFORE, columns=("game_day", "game_id", "player_id", "played", "points")
+            "player_game_summary",
+            Span.BEFORE,
+            columns=("game_day", "game_id", "player_id", "played", "points"),
         ),
         "model": Artifact("points"),
         "stamp": Provenance(),
@@ -100,7 +110,9 @@ def predictions(
     eligible = ml_feature_store.filter("eligible").sort("game_id", "player_id")
     points_model = PointsModel.of(model)
     night = Night(eligible, population(past_features, player_game_summary), points_model)
-    systems = pl.concat(_priced(eligible, points_model, name, points) for name, points in predicted(SYSTEMS, night).items())
+    systems = pl.concat(
+        _priced(eligible, points_model, name, points) for name, points in predicted(SYSTEMS, night).items()
+    )
     return systems.filter(pl.col("predicted_points").is_not_null()).with_columns(
         *_provenance(points_model, stamp),
         *_label(stamp),

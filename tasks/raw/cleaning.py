@@ -83,7 +83,11 @@ def clean(
     judged = [
         *(_unreadable(item, found.schema[item.found]) for item in fields),
         *((rule.found, rule.broken, rule.reason) for rule in rules),
-        ("game_date", ~pl.col("game_day").is_in(targets["game_day"].to_list()), "is not a game day that was asked for"),
+        (
+            "game_date",
+            ~pl.col("game_day").is_in(targets["game_day"].to_list()),
+            "is not a game day that was asked for",
+        ),
     ]
     if unique:
         repeats = (pl.int_range(pl.len()).over(list(unique)) > 0) & pl.all_horizontal(
@@ -111,7 +115,10 @@ def _unreadable(item: Field, dtype: pl.DataType) -> tuple[str, pl.Expr, str]:
 
 
 def _split(
-    rows: pl.DataFrame, columns: Sequence[str], judged: Sequence[tuple[str, pl.Expr, str]], targets: pl.DataFrame
+    rows: pl.DataFrame,
+    columns: Sequence[str],
+    judged: Sequence[tuple[str, pl.Expr, str]],
+    targets: pl.DataFrame,
 ) -> Cleaned:
     """Part the rows into good and refused; a refused row names the first thing that was wrong with it."""
     verdict = pl.coalesce(

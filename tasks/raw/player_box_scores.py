@@ -8,7 +8,14 @@ from tasks import parsing
 from tasks.engine.contracts import Column, Contract
 from tasks.engine.processor import Cleaned, Landed, Mode, Need, Phase, Read, Span, processor
 from tasks.identity import team_id
-from tasks.raw.box_scores import GAME_COLUMNS, GAME_FIELDS, SIDE_COLUMNS, count_columns, count_fields, points_add_up
+from tasks.raw.box_scores import (
+    GAME_COLUMNS,
+    GAME_FIELDS,
+    SIDE_COLUMNS,
+    count_columns,
+    count_fields,
+    points_add_up,
+)
 from tasks.raw.cleaning import Field, Rule, clean, text, whole
 from tasks.sources.base import Kind
 

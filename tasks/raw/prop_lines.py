@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import polars as pl
 
 from tasks import parsing
 from tasks.engine.contracts import Column, Contract
+from tasks.engine.plan import is_played
 from tasks.engine.processor import Cleaned, Landed, Mode, Need, Phase, Read, Span, processor
 from tasks.identity import resolve_players, team_code
 from tasks.raw.cleaning import Field, Rule, clean, real, text, whole
@@ -38,12 +41,23 @@ FIELDS = (
     Field("under_price", "under_price", real, required=False, reason="is not American odds"),
     Field("snapshot", "snapshot_at", parsing.instant, reason="is not an instant (ISO 8601)"),
     Field("snapshot_assumed", "snapshot_assumed", parsing.flag),
-    Field("commence_time", "commence_time", parsing.instant, required=False, reason="is not an instant (ISO 8601)"),
+    Field(
+        "commence_time",
+        "commence_time",
+        parsing.instant,
+        required=False,
+        reason="is not an instant (ISO 8601)",
+    ),
     Field("game_id", "stated_game_id", text, required=False),
     Field("player_id", "stated_player_id", whole, required=False),
     Field("home_team", "stated_home", text, required=False),
     Field("away_team", "stated_away", text, required=False),
 )
+
+
+def every_game(inputs: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
+    """Every game that takes place should have lines; a few without are usual."""
+    return inputs["schedule"].filter(is_played()).select("game_day", "game_id")
 
 
 @processor(
@@ -56,6 +70,8 @@ FIELDS = (
         "player_box_scores": Read("player_box_scores", Span.BEFORE, optional=True),
     },
     runs_in={Mode.OVERNIGHT: Need.OPTIONAL, Mode.SAME_DAY: Need.REQUIRED, Mode.BACKFILL: Need.OPTIONAL},
+    expects=every_game,
+    complete_at=0.8,
 )
 def prop_lines(
     found: pl.DataFrame,
@@ -71,7 +87,11 @@ def prop_lines(
     rules = (
         Rule("game_id", pl.col("game_id").is_null(), "is a game that is not on this day's schedule"),
         Rule("player", pl.col("player_id").is_null(), "is not a known player of either team (unresolved name)"),
-        Rule("snapshot", pl.col("snapshot_at") >= pl.col("tip_off"), "is at or after tip-off: not a line but leakage"),
+        Rule(
+            "snapshot",
+            pl.col("snapshot_at") >= pl.col("tip_off"),
+            "is at or after tip-off: not a line but leakage",
+        ),
     )
     return clean(
         found,
@@ -109,7 +129,9 @@ def _resolve(rows: pl.DataFrame, schedule: pl.DataFrame, directory: pl.DataFrame
     )
     named = resolve_players(rows, directory)
     return named.with_columns(
-        player_id=pl.coalesce("stated_player_id", pl.when(pl.col("known_from") <= pl.col("game_day")).then("player_id")),
+        player_id=pl.coalesce(
+            "stated_player_id", pl.when(pl.col("known_from") <= pl.col("game_day")).then("player_id")
+        ),
         player_name=pl.col("player"),
         # The schedule's tip-off is the truth; the book's own start time serves where the schedule has none.
         tip_off=pl.coalesce("tip_off", "commence_time"),

@@ -11,6 +11,8 @@ from tasks.identity import team_code, team_id
 from tasks.raw.cleaning import Field, clean, text, whole
 from tasks.sources.base import Kind
 
+OLDEST_DAYS = 3  # a roster older than this degrades what is made of it
+
 CONTRACT = Contract(
     table="rosters",
     grain="a player on a team's roster as known on a game day",
@@ -23,6 +25,7 @@ CONTRACT = Contract(
         Column("team", pl.String),
         Column("position", pl.String, max_null=None),
         Column("snapshot_day", pl.Date, says="when the roster was taken"),
+        Column("age_days", pl.Int64, "days", "since it was taken", ge=0, degrades_above=OLDEST_DAYS),
     ),
 )
 
@@ -60,7 +63,8 @@ def rosters(found: pl.DataFrame, targets: pl.DataFrame) -> Cleaned:
     rows = latest.select("game_day", "team", "snapshot_day").join(snapshots, on=["team", "snapshot_day"])
     # A player on two rosters (a trade between two snapshots) belongs to the one taken last.
     rows = rows.sort("snapshot_day", "team").unique(["game_day", "player_id"], keep="last", maintain_order=True)
-    return Cleaned(rows, read.refused)
+    age = (pl.col("game_day") - pl.col("snapshot_day")).dt.total_days()
+    return Cleaned(rows.with_columns(age_days=age), read.refused)
 
 
 _ASKED = Field("game_date", "game_day", parsing.day)

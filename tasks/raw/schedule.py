@@ -60,7 +60,11 @@ def schedule(found: pl.DataFrame, targets: pl.DataFrame) -> Cleaned:
         found = found.with_columns(status=pl.lit(None, dtype=pl.String))
     rules = (
         Rule("away", pl.col("home_team") == pl.col("away_team"), "is the home team too"),
-        Rule("status", pl.col("status").is_not_null() & ~pl.col("status").is_in(STATUSES), f"is none of {STATUSES}"),
+        Rule(
+            "status",
+            pl.col("status").is_not_null() & ~pl.col("status").is_in(STATUSES),
+            f"is none of {STATUSES}",
+        ),
     )
     return clean(found, FIELDS, targets, rules, unique=("game_id",), derive=_with_ids)
 

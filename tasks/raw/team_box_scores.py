@@ -8,7 +8,14 @@ from tasks import parsing
 from tasks.engine.contracts import Column, Contract
 from tasks.engine.processor import Cleaned, Landed, Mode, Need, Phase, Read, Span, processor
 from tasks.identity import team_id
-from tasks.raw.box_scores import GAME_COLUMNS, GAME_FIELDS, SIDE_COLUMNS, count_columns, count_fields, points_add_up
+from tasks.raw.box_scores import (
+    GAME_COLUMNS,
+    GAME_FIELDS,
+    SIDE_COLUMNS,
+    count_columns,
+    count_fields,
+    points_add_up,
+)
 from tasks.raw.cleaning import Field, Rule, clean, whole
 from tasks.sources.base import Kind
 
@@ -29,7 +36,15 @@ CONTRACT = Contract(
 
 FIELDS = (
     *GAME_FIELDS,
-    Field("minutes", "minutes", parsing.minutes, required=False, ge=200, le=400, reason="is not a team's time played"),
+    Field(
+        "minutes",
+        "minutes",
+        parsing.minutes,
+        required=False,
+        ge=200,
+        le=400,
+        reason="is not a team's time played",
+    ),
     Field("pts", "points", whole, ge=40, le=MOST_IN_A_GAME),
     *count_fields(MOST_IN_A_GAME, required=False),
 )

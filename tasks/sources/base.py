@@ -34,7 +34,17 @@ BOX_COLUMNS = (
     "plus_minus",
 )
 REQUIRED_COLUMNS: dict[Kind, tuple[str, ...]] = {
-    Kind.SCHEDULE: ("season", "season_type", "game_id", "game_date", "home", "away", "home_pts", "away_pts", "tip_utc"),
+    Kind.SCHEDULE: (
+        "season",
+        "season_type",
+        "game_id",
+        "game_date",
+        "home",
+        "away",
+        "home_pts",
+        "away_pts",
+        "tip_utc",
+    ),
     Kind.PLAYER_BOX_SCORES: (*BOX_COLUMNS, "player_id", "player_name"),
     Kind.TEAM_BOX_SCORES: BOX_COLUMNS,
     Kind.ROSTERS: ("snapshot_date", "player_id", "player", "team", "position"),

@@ -1,0 +1,236 @@
+"""The day: plan it, make sure of its history, run its phases, predict, publish, report."""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+from prefect import flow
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from pydantic import AwareDatetime, Field
+from rich.console import Console
+
+from blocks.workspace import WorkspaceError
+from flows.history import HistoryMissing, build_history
+from flows.narration import narrate
+from flows.phases import PHASE_FLOWS, ingest, predictions, publish, target_list
+from flows.report import DayReport, DayState, PhaseReport, coverage_of, markdown, top_edges
+from flows.run import Run, code_fingerprint, home_of, new_run_id, utc_now
+from flows.slate import slate
+from flows.terminal import local_run, show_report
+from flows.train import model_for
+from tasks.catalog import registry
+from tasks.engine.gate import GatePolicy, Verdict, decide
+from tasks.engine.plan import Plan, PlanError, plan
+from tasks.engine.processor import Mode, Phase
+from tasks.engine.runner import Outcome
+from tasks.predictions.models import ModelError
+from tasks.predictions.predictions import every_eligible_player_and_system
+from tasks.predictions.training import TrainingError
+from tasks.sources.base import SourceError
+
+# A source fails for reasons of its own, and what cannot be done without is critical by name: the rest degrades the day.
+SOURCES_POLICY = GatePolicy(enough=0.0)
+PROCESSORS_POLICY = GatePolicy()
+T = TypeVar("T")
+FEATURED_SYSTEM = "ensemble"
+
+# What a person can put right, each with a sentence that says how.
+BadInput = (SourceError, WorkspaceError, PlanError, HistoryMissing, TrainingError, ModelError)
+
+
+class DayFailed(Exception):
+    """A day whose predictions could not be made: carries the report."""
+
+    def __init__(self, report: DayReport) -> None:
+        self.report = report
+        super().__init__(f"{report.mode} {report.game_day}: " + "; ".join(report.reasons))
+
+
+@flow(name="daily", flow_run_name="{mode} {game_day}")
+def daily(
+    mode: Annotated[Mode, Field(description="same_day predicts; overnight takes in the results of a finished day.")],
+    game_day: Annotated[dt.date, Field(description="Date of the games in America/New_York.")],
+    as_of: Annotated[
+        AwareDatetime | None,
+        Field(description="Use only facts known by then. None: the mode's usual hour of that day."),
+    ] = None,
+    data: Annotated[
+        Path | None,
+        Field(description="Folder of seasons (docs/data.md). None: the bundled simulated league."),
+    ] = None,
+    home: Annotated[
+        Path | None,
+        Field(description="Folder of tables, models, publications. None: one per source in .pipeline."),
+    ] = None,
+    seasons: Annotated[
+        int, Field(ge=0, description="Seasons of history before this one, where none is built yet.")
+    ] = 4,
+) -> DayReport:
+    """Run one mode for one game day and return what came of it.
+
+    Raises DayFailed if a critical output could not be made, and one of BadInput for what a person has to put right.
+    """
+    day = _Day(mode, game_day, as_of, data, home_of(data, home))
+    if not day.plan.games:
+        return day.finish(DayState.NO_GAMES, f"No games on {game_day}: nothing is expected and nothing is published.")
+
+    day.time("history", lambda: build_history(day.run, seasons))
+    landed = day.time("ingest", lambda: ingest(day.run, game_day, game_day, list(day.plan.payloads)))
+    for phase, subflow in PHASE_FLOWS.items():
+        extra = (landed,) if phase == Phase.RAW else ()
+        day.phase(phase, lambda run, *args, subflow=subflow, extra=extra: subflow(run, *args, *extra))
+    if mode == Mode.SAME_DAY:
+        model = day.time("model", lambda: model_for(day.run))
+        day.phase(Phase.PREDICTIONS, lambda run, *args: predictions(run, *args, model.id, day.reasons))
+        day.time("publish", lambda: day.published(model.id))
+    return day.finish(DayState.DEGRADED if day.reasons else DayState.COMPLETE)
+
+
+class _Day:
+    """One run in progress: its plan, and what is found out along the way."""
+
+    def __init__(self, mode: Mode, game_day: dt.date, as_of: dt.datetime | None, data: Path | None, home: Path) -> None:
+        run_id = new_run_id(mode, game_day)
+        fingerprint = code_fingerprint()
+        probe = Run(
+            run_id=run_id, mode=mode, game_day=game_day, as_of=as_of or utc_now(), data=data, home=home,
+            fingerprint=fingerprint,
+        )  # fmt: skip
+        schedule = slate(probe)
+        self.plan: Plan = plan(mode, game_day, schedule, registry(), as_of)
+        self.run = probe.model_copy(update={"as_of": self.plan.as_of})
+        self.targets = target_list(self.plan.targets())
+        self.phases: list[PhaseReport] = []
+        self.reasons: list[str] = []
+        self.model_id: str | None = None
+        self.publication: Path | None = None
+        tip_offs = (
+            f"first tip-off {self.plan.first_tip_off:%H:%M} UTC" if self.plan.first_tip_off else "tip-offs unknown"
+        )
+        narrate("plan", mode.value, f"{len(self.plan.games)} games on {game_day}, {tip_offs}")
+
+    def time(self, name: str, work: Callable[[], T]) -> T:
+        """Do one thing and note how long it took."""
+        started = time.perf_counter()
+        result = work()
+        self.phases.append(PhaseReport(name=name, seconds=time.perf_counter() - started))
+        return result
+
+    def phase(self, phase: Phase, subflow: Callable[..., list[Outcome]]) -> None:
+        """Run one phase of the plan and pass its gate. Raises DayFailed if the gate says so."""
+        steps = self.plan.of(phase)
+        if not steps:
+            return
+        started, since = time.perf_counter(), utc_now()
+        outcomes = subflow(self.run, self.targets, list(steps))
+        self.phases.append(
+            PhaseReport(name=phase.name.lower(), seconds=time.perf_counter() - started, outcomes=tuple(outcomes))
+        )
+        decision = decide(
+            steps,
+            {step.processor: outcome.state for step, outcome in zip(steps, outcomes, strict=True)},
+            now=utc_now(),
+            since=since,
+            hard_limit=None,
+            policy=SOURCES_POLICY if phase == Phase.RAW else PROCESSORS_POLICY,
+        )
+        why = {outcome.processor: outcome.error or "; ".join(outcome.reasons) for outcome in outcomes}
+        self.reasons += [f"{reason} ({why[reason.split()[0]]})" for reason in decision.reasons]
+        if decision.verdict == Verdict.FAIL:
+            raise DayFailed(self.finish(DayState.FAILED))
+
+    def published(self, model_id: str) -> None:
+        """Publish what is in the store."""
+        self.model_id = model_id
+        self.publication = publish(self.run, self.plan, self.reasons)
+
+    def finish(self, state: DayState, *reasons: str) -> DayReport:
+        """The report, as a value and as artifacts of the flow run."""
+        report = DayReport(
+            run_id=self.run.run_id,
+            mode=self.run.mode.value,
+            game_day=self.run.game_day,
+            as_of=self.run.as_of,
+            state=state,
+            reasons=(*self.reasons, *reasons),
+            games=self.plan.games,
+            deadline=self.plan.deadline,
+            phases=tuple(self.phases),
+            model_id=self.model_id,
+            publication=self.publication,
+        )
+        if self.publication is not None:
+            report = self._with_predictions(report)
+        create_markdown_artifact(markdown(report), key=f"{report.mode.replace('_', '-')}-summary")
+        if report.coverage:
+            rows = [item.model_dump() for item in report.coverage]
+            create_table_artifact(rows, key=f"{report.mode.replace('_', '-')}-coverage")
+        return report
+
+    def _with_predictions(self, report: DayReport) -> DayReport:
+        """Coverage and edges, counted from the store."""
+        warehouse, day = self.run.workspace.warehouse, [self.run.game_day]
+        stored = warehouse.read(registry()["predictions"].writes.spec, day)
+        features = warehouse.read(registry()["ml_feature_store"].writes.spec, day)
+        expected = every_eligible_player_and_system({"ml_feature_store": features})
+        return report.model_copy(
+            update={
+                "coverage": coverage_of(stored, expected, self.plan.games),
+                "edges": top_edges(stored, FEATURED_SYSTEM),
+            }
+        )
+
+
+cli = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@cli.command()
+def main(
+    mode: Annotated[Mode, typer.Option(help="same_day predicts; overnight takes in a finished day's results.")],
+    game_day: Annotated[dt.datetime, typer.Option(formats=["%Y-%m-%d"], help="Date of the games in New York.")],
+    as_of: Annotated[
+        dt.datetime | None,
+        typer.Option(
+            formats=["%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M%z"],
+            help="Use only facts known by then, with an offset: 2025-12-29T12:30-05:00. Default: the mode's usual hour.",
+        ),
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Folder of seasons (docs/data.md). Default: the bundled simulated league."),
+    ] = None,
+    home: Annotated[
+        Path | None,
+        typer.Option(help="Folder of tables, models and publications. Default: one per source in .pipeline."),
+    ] = None,
+    seasons: Annotated[
+        int, typer.Option(min=0, help="Seasons of history before this one, where none is built yet.")
+    ] = 4,
+) -> None:
+    """Run the pipeline for one game day, here and now.
+
+    Exit code 0: done, complete or degraded, or there are no games. 1: a critical output could not be made.
+    2: something that you can put right, with a sentence that says what.
+    """
+    if mode == Mode.BACKFILL:
+        raise typer.BadParameter("backfill is a flow of its own: python -m flows.backfill --help", param_hint="--mode")
+    console = Console()
+    try:
+        with local_run(console):
+            report = daily(mode, game_day.date(), as_of, data, home, seasons)
+    except DayFailed as failed:
+        show_report(console, failed.report)
+        raise typer.Exit(1) from None
+    except BadInput as error:
+        console.print(f"[bold red]error:[/] {error}", soft_wrap=True, highlight=False)
+        raise typer.Exit(2) from None
+    show_report(console, report)
+
+
+if __name__ == "__main__":
+    cli()
