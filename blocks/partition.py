@@ -17,9 +17,14 @@ import polars as pl
 
 CURRENT = "CURRENT"
 READ_ATTEMPTS = 20
+_RERUN = "remove the partition's folder and rerun this game day"
 
 
-class CorruptPartition(Exception):
+class WarehouseError(Exception):
+    """A table or partition that cannot be read or written, with what to do about it."""
+
+
+class CorruptPartition(WarehouseError):
     """A committed file is missing or its content is not what was committed."""
 
 
@@ -45,15 +50,17 @@ class PartitionFolder:
     path: Path
 
     def current(self) -> Partition | None:
-        """The committed state, or None where nothing was ever committed."""
+        """The committed state, or None where nothing was ever committed. Raises CorruptPartition."""
         try:
             pointer = json.loads((self.path / CURRENT).read_bytes())
+            return Partition(self.path, pointer["file"], pointer["sha256"], int(pointer["rows"]))
         except FileNotFoundError:
             return None
-        return Partition(self.path, pointer["file"], pointer["sha256"], pointer["rows"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise CorruptPartition(f"{self.path / CURRENT} is not a pointer ({error!r}): {_RERUN}") from error
 
-    def read(self, partition: Partition) -> bytes:
-        """The bytes of the committed file, checked against the pointer's sha256.
+    def read(self, partition: Partition) -> tuple[Partition, bytes]:
+        """The committed file's bytes, checked against the pointer's sha256, and the state that they are.
 
         A writer may replace the partition between our look at the pointer and the file: then the newer state is read.
         Raises CorruptPartition if the content is not what was committed.
@@ -61,19 +68,16 @@ class PartitionFolder:
         for _ in range(READ_ATTEMPTS):
             try:
                 body = (self.path / partition.file).read_bytes()
-                break
             except FileNotFoundError:
-                newer = self.current()
-                if newer is None or newer == partition:
-                    raise CorruptPartition(f"{self.path / partition.file} is missing: rerun this game day") from None
-                partition = newer
-        else:
-            raise CorruptPartition(f"{self.path} was replaced {READ_ATTEMPTS} times while it was read")
-        if hashlib.sha256(body).hexdigest() != partition.sha256:
-            raise CorruptPartition(
-                f"{self.path / partition.file} is not what was committed (sha256 differs): rerun this game day"
-            )
-        return body
+                # Even if the pointer still says the same: it may have been replaced twice, there and back.
+                partition = self.current() or partition
+                continue
+            if hashlib.sha256(body).hexdigest() != partition.sha256:
+                raise CorruptPartition(
+                    f"{self.path / partition.file} is not what was committed (sha256 differs): {_RERUN}"
+                )
+            return partition, body
+        raise CorruptPartition(f"{self.path / partition.file} is missing: {_RERUN}")
 
     def replace(self, frame: pl.DataFrame) -> Partition:
         """Write `frame` as the partition's new content. Identical content is a no-op."""
@@ -82,7 +86,8 @@ class PartitionFolder:
         wanted = Partition(self.path, f"data-{sha256[:20]}.parquet", sha256, frame.height)
         self.path.mkdir(parents=True, exist_ok=True)
         with self._lock():
-            if self.current() == wanted and (self.path / wanted.file).exists():
+            if self._holds(wanted):
+                self._sweep(keep=wanted.file)  # a writer of something else may have been killed here
                 return wanted
             _place(self.path / wanted.file, body)
             pointer = {"file": wanted.file, "sha256": sha256, "rows": frame.height}
@@ -90,6 +95,17 @@ class PartitionFolder:
             _sync_folder(self.path)
             self._sweep(keep=wanted.file)
         return wanted
+
+    def _holds(self, wanted: Partition) -> bool:
+        """Whether `wanted` is committed and whole; what is damaged is written anew."""
+        try:
+            current = self.current()
+            if current != wanted:
+                return False
+            self.read(wanted)
+        except CorruptPartition:
+            return False
+        return True
 
     def _sweep(self, keep: str) -> None:
         """Remove superseded files and what a killed writer left; we hold the lock, so nobody else is writing here."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import abc
 import datetime as dt
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -19,14 +19,12 @@ import polars as pl
 from prefect.blocks.core import Block
 from pydantic import Field, PrivateAttr
 
-from blocks.partition import Partition, PartitionFolder
+from blocks.partition import CorruptPartition, Partition, PartitionFolder, WarehouseError
+
+__all__ = ["DayRange", "LocalWarehouse", "TableSpec", "Warehouse", "WarehouseError"]
 
 PARTITION_COLUMN = "game_day"
 WRITERS = 16
-
-
-class WarehouseError(Exception):
-    """A table or partition that cannot be read or written, with what to do about it."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +139,7 @@ class LocalWarehouse(Warehouse):
     def replace(self, table: TableSpec, game_day: dt.date, frame: pl.DataFrame) -> Partition:
         """See Warehouse.replace. The commit point is the rename of the CURRENT pointer."""
         _check_columns(table, frame)
-        if frame.height and (frame[PARTITION_COLUMN] != game_day).any():
+        if not frame.filter(pl.col(PARTITION_COLUMN).ne_missing(pl.lit(game_day))).is_empty():
             found = frame[PARTITION_COLUMN].unique().sort().to_list()[:3]
             raise WarehouseError(f"{table.name}: partition {game_day} was given rows of {[str(day) for day in found]}")
         return self._partition(table.name, game_day).replace(frame)
@@ -156,10 +154,12 @@ class LocalWarehouse(Warehouse):
         wanted = days if isinstance(days, DayRange) else set(days)
         names = list(columns) if columns is not None else list(table.schema)
         chosen = [part for day, part in sorted(self.partitions(table.name).items()) if day in wanted]
-        return self._memory.get(
-            (table.name, tuple(names), tuple(part.sha256 for part in chosen)),
-            lambda: self._load(table, chosen, names),
-        )
+        known = self._memory.get(_content(table, names, chosen))
+        if known is not None:
+            return known
+        frame, read = self._load(table, chosen, names)
+        self._memory.put(_content(table, names, read), frame)
+        return frame
 
     def partitions(self, table: str) -> dict[dt.date, Partition]:
         """See Warehouse.partitions."""
@@ -184,13 +184,24 @@ class LocalWarehouse(Warehouse):
     def _partition(self, table: str, day: dt.date) -> PartitionFolder:
         return PartitionFolder(self._table(table) / f"{PARTITION_COLUMN}={day.isoformat()}")
 
-    def _load(self, table: TableSpec, chosen: list[Partition], names: list[str]) -> pl.DataFrame:
-        bodies = [PartitionFolder(part.folder).read(part) for part in chosen if part.rows]
-        if not bodies:
-            return table.polars_schema.to_frame().select(names)
+    def _load(
+        self, table: TableSpec, chosen: list[Partition], names: list[str]
+    ) -> tuple[pl.DataFrame, list[Partition]]:
+        """The rows, and the partitions that they are: some may have been replaced since they were chosen."""
+        found = [PartitionFolder(part.folder).read(part) for part in chosen]
+        if not found:
+            return table.polars_schema.to_frame().select(names), []
+        read, bodies = [part for part, _ in found], [body for _, body in found]
         # An older partition may lack a column that a later contract version added: it reads as null.
         scan = pl.scan_parquet(bodies, schema=table.polars_schema, missing_columns="insert", extra_columns="ignore")
-        return scan.select(names).collect()
+        frame = scan.select(names).collect()
+        said = sum(part.rows for part in read)
+        if frame.height != said:
+            raise CorruptPartition(
+                f"{table.name}: {frame.height} rows in the files of {_days(read)}, {said} by their pointers: "
+                "rerun these game days"
+            )
+        return frame, read
 
 
 @dataclass
@@ -200,14 +211,25 @@ class _FrameMemory:
     capacity: int = 12
     frames: dict[tuple[object, ...], pl.DataFrame] = field(default_factory=dict)
 
-    def get(self, key: tuple[object, ...], load: Callable[[], pl.DataFrame]) -> pl.DataFrame:
+    def get(self, key: tuple[object, ...]) -> pl.DataFrame | None:
         frame = self.frames.pop(key, None)
-        if frame is None:
-            frame = load()
-            while len(self.frames) >= self.capacity:
-                self.frames.pop(next(iter(self.frames)))
-        self.frames[key] = frame
+        if frame is not None:
+            self.frames[key] = frame
         return frame
+
+    def put(self, key: tuple[object, ...], frame: pl.DataFrame) -> None:
+        while len(self.frames) >= self.capacity:
+            self.frames.pop(next(iter(self.frames)))
+        self.frames[key] = frame
+
+
+def _content(table: TableSpec, names: list[str], read: list[Partition]) -> tuple[object, ...]:
+    types = tuple(str(table.schema.get(name)) for name in names)
+    return (table.name, tuple(names), types, tuple((part.sha256, part.rows) for part in read))
+
+
+def _days(read: list[Partition]) -> DayRange:
+    return DayRange(read[0].game_day, read[-1].game_day)
 
 
 def _check_columns(table: TableSpec, frame: pl.DataFrame) -> None:
