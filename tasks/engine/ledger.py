@@ -12,11 +12,12 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 logger = logging.getLogger(__name__)
 
 MISSING_SAMPLE = 20
+OPENING_TRIES = 10
 
 
 class State(StrEnum):
@@ -37,6 +38,25 @@ class State(StrEnum):
     def usable(self) -> bool:
         """Whether something downstream can be computed from it."""
         return self in (State.COMPLETE, State.DEGRADED, State.PARTIAL, State.EMPTY_OK)
+
+
+class Instant(sa.types.TypeDecorator[dt.datetime]):
+    """An instant, kept and given back in UTC. SQLite keeps no zone, so it is put back on reading."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: dt.datetime | None, dialect: sa.Dialect) -> dt.datetime | None:
+        """To UTC. Raises ValueError for an instant without a zone."""
+        if value is not None and value.tzinfo is None:
+            raise ValueError(f"{value} has no time zone: the ledger takes aware instants only")
+        return value.astimezone(dt.UTC) if value is not None else None
+
+    def process_result_value(self, value: dt.datetime | None, dialect: sa.Dialect) -> dt.datetime | None:
+        """From UTC."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=dt.UTC) if value.tzinfo is None else value.astimezone(dt.UTC)
 
 
 METADATA = sa.MetaData()
@@ -62,9 +82,10 @@ PROCESSOR_RUNS = sa.Table(
     sa.Column("error_class", sa.String(128)),
     sa.Column("error_message", sa.Text),
     sa.Column("fingerprint", sa.String(80)),
-    sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
-    sa.Column("ended_at", sa.DateTime(timezone=True)),
+    sa.Column("started_at", Instant, nullable=False),
+    sa.Column("ended_at", Instant),
     sa.Column("duration_s", sa.Float),
+    sa.UniqueConstraint("processor", "game_day", "mode", "attempt"),
 )
 
 
@@ -108,14 +129,13 @@ class Ledger:
             "started_at": at,
         }
         runs = PROCESSOR_RUNS.c
-        earlier = sa.select(sa.func.count()).where(
+        earlier = sa.select(sa.func.coalesce(sa.func.max(runs.attempt), 0)).where(
             runs.processor == processor, runs.game_day == game_day, runs.mode == mode
         )
+        opening = PROCESSOR_RUNS.insert().values(**row, attempt=earlier.scalar_subquery() + 1)
         try:
-            with self._connect().begin() as connection:
-                attempt = 1 + (connection.scalar(earlier) or 0)
-                connection.execute(PROCESSOR_RUNS.insert().values(**row, attempt=attempt))
-        except SQLAlchemyError as error:
+            self._open(opening)
+        except Exception as error:  # whatever is wrong with the ledger must not become wrong with the product
             self._fault("open", error)
         return row_id
 
@@ -125,7 +145,7 @@ class Ledger:
         try:
             with self._connect().begin() as connection:
                 connection.execute(PROCESSOR_RUNS.update().where(PROCESSOR_RUNS.c.id == row_id).values(**values))
-        except SQLAlchemyError as error:
+        except Exception as error:  # as above
             self._fault("close", error)
 
     def runs(
@@ -136,7 +156,7 @@ class Ledger:
         processors: Iterable[str] | None = None,
     ) -> list[dict[str, Any]]:
         """Processor runs as dictionaries, oldest first, narrowed by what is given."""
-        query = sa.select(PROCESSOR_RUNS).order_by(PROCESSOR_RUNS.c.started_at)
+        query = sa.select(PROCESSOR_RUNS).order_by(PROCESSOR_RUNS.c.started_at, PROCESSOR_RUNS.c.attempt)
         if run_id is not None:
             query = query.where(PROCESSOR_RUNS.c.run_id == run_id)
         if game_day is not None:
@@ -146,23 +166,36 @@ class Ledger:
         with self._connect().connect() as connection:
             return [dict(row) for row in connection.execute(query).mappings()]
 
+    def _open(self, opening: sa.Insert) -> None:
+        for tries_left in reversed(range(OPENING_TRIES)):
+            try:
+                with self._connect().begin() as connection:
+                    connection.execute(opening)
+                return
+            except IntegrityError:  # another process took this attempt's number in the same moment
+                if not tries_left:
+                    raise
+
     def _connect(self) -> Engine:
         if self._engine is None:
             engine = sa.create_engine(self.url, json_serializer=lambda value: json.dumps(value, default=str))
             if engine.dialect.name == "sqlite":
                 sa.event.listen(engine, "connect", _configure_sqlite)
-            METADATA.create_all(engine, checkfirst=True)
+            try:
+                METADATA.create_all(engine)
+            except SQLAlchemyError:  # another process may just have created them; anything else fails again
+                METADATA.create_all(engine)
             self._engine = engine
         return self._engine
 
-    def _fault(self, action: str, error: SQLAlchemyError) -> None:
+    def _fault(self, action: str, error: Exception) -> None:
         self.faults += 1
         logger.error("the ledger could not %s a row (%s): the run goes on, its record is incomplete", action, error)
 
 
 def _configure_sqlite(connection: Any, _: Any) -> None:
     cursor = connection.cursor()
+    cursor.execute("PRAGMA busy_timeout=15000")  # first: changing to WAL may have to wait, too
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=NORMAL")
-    cursor.execute("PRAGMA busy_timeout=15000")
     cursor.close()
