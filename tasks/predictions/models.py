@@ -1,4 +1,4 @@
-"""The model store: trained models by id, with the hash of every file. A model is loaded whole and unchanged or not at all."""
+"""The model store: trained models by id, with the hash of every file. One is loaded whole and unchanged or not at all."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class ModelStore:
         """Store a trained model atomically and return its card. The same content is the same model."""
         hashes = {name: hashlib.sha256(body).hexdigest() for name, body in sorted(files.items())}
         card = ModelCard(
-            id=f"points-{trained_through}-{_digest_of(hashes)[:12]}",
+            id=_id_of(trained_through, hashes),
             trained_from=trained_from,
             trained_through=trained_through,
             rows=rows,
@@ -105,23 +105,27 @@ class ModelStore:
         return sorted((self.card(name) for name in names), key=lambda card: (card.trained_through, card.created_at))
 
     def card(self, model_id: str) -> ModelCard:
-        """The card of one model. Raises ModelError where there is none or it cannot be read."""
+        """The card of one model, held against the id. Raises ModelError where there is none or it does not fit."""
         path = self.folder / model_id / CARD
         try:
-            return ModelCard.model_validate_json(path.read_bytes())
+            card = ModelCard.model_validate_json(path.read_bytes())
         except FileNotFoundError:
             raise ModelError(f"there is no model {model_id} in {self.folder}: train one (flows/train.py)") from None
         except (ValueError, json.JSONDecodeError) as error:
             raise ModelError(f"{path} is not a model card ({error}): train anew") from error
+        if not model_id == card.id == _id_of(card.trained_through, card.files):
+            raise ModelError(
+                f"{path} is not the card of {model_id}: its id, its last training day and its files' hashes "
+                "do not make that id: train anew"
+            )
+        return card
 
     def load(self, model_id: str) -> StoredModel:
-        """The model of this id, every file checked against its hash and the id against the hashes.
+        """The model of this id, the card checked against the id and every file against its hash.
 
         Raises ModelError for anything missing or changed; there is no other model to fall back to.
         """
         card = self.card(model_id)
-        if not model_id.endswith(card.content_hash[:12]):
-            raise ModelError(f"{model_id}: the card's hashes are not those that the id was made from: train anew")
         files = {}
         for name, expected in card.files.items():
             try:
@@ -143,6 +147,10 @@ class ModelStore:
             and card.feature_set_version == feature_set_version
         ]
         return fits[-1] if fits else None
+
+
+def _id_of(trained_through: dt.date, hashes: Mapping[str, str]) -> str:
+    return f"points-{trained_through}-{_digest_of(hashes)[:12]}"
 
 
 def _digest_of(hashes: Mapping[str, str]) -> str:
