@@ -96,8 +96,8 @@ def plan(
     """Plan one run.
 
     `schedule` holds the game day's games and those of earlier days (columns game_id, game_day, home_team, away_team,
-    tip_off, status). `as_of` defaults to the instant at which this mode runs by the clock of its game day. A day without
-    games gets a plan without steps. Raises PlanError where a freshness requirement has no earlier game day.
+    tip_off, status). `as_of` defaults to the instant at which this mode runs by the clock of its game day. A day
+    without games gets a plan without steps. Raises PlanError where a freshness requirement has no earlier game day.
     """
     games = _games(schedule, game_day)
     first_tip = min((game.tip_off for game in games if game.tip_off), default=None)
@@ -194,7 +194,7 @@ def _step(item: Processor, mode: Mode, registry: Registry) -> Step:
 
 
 def _freshness(mode: Mode, game_day: dt.date, schedule: pl.DataFrame, registry: Registry) -> tuple[Freshness, ...]:
-    awaited = [item for item in registry if item.runs_in.get(mode) == Need.FRESH]
+    awaited = _awaited_fresh(mode, registry)
     if not awaited:
         return ()
     previous = schedule.filter((pl.col("game_day") < game_day) & is_played())["game_day"].max()
@@ -204,7 +204,21 @@ def _freshness(mode: Mode, game_day: dt.date, schedule: pl.DataFrame, registry: 
             "run a backfill of the days before, or choose a later game day"
         )
     assert isinstance(previous, dt.date)
-    return tuple(Freshness(table=item.table, through=previous, critical=item.critical) for item in awaited)
+    return tuple(Freshness(table=table, through=previous, critical=critical) for table, critical in awaited.items())
+
+
+def _awaited_fresh(mode: Mode, registry: Registry) -> dict[str, bool]:
+    """Tables that this mode reads but does not make, and whether it can do without: declared fresh, or just read."""
+    awaited = {item.table: item.critical for item in registry if item.runs_in.get(mode) == Need.FRESH}
+    needs = {item.table: item.runs_in.get(mode) for item in registry}
+    for reader in registry:
+        if needs[reader.table] not in (Need.REQUIRED, Need.OPTIONAL):
+            continue
+        critical = reader.critical and needs[reader.table] == Need.REQUIRED
+        for read in reader.tables_read:
+            if needs[read.table] is None and not read.optional:
+                awaited[read.table] = awaited.get(read.table, False) or critical
+    return awaited
 
 
 def _games(schedule: pl.DataFrame, game_day: dt.date) -> tuple[Game, ...]:
