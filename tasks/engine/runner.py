@@ -1,4 +1,4 @@
-"""One way to run a processor: read as-of, transform, hold the contract, write atomically, count in the store, record."""
+"""One way to run a processor: read as-of, transform, hold the contract, write atomically, count what is stored, record."""
 
 from __future__ import annotations
 
@@ -41,6 +41,10 @@ REFUSED_COLUMNS = (
 
 class MissingInput(Exception):
     """A required input is not there: the processor is not run, and says what it lacks."""
+
+
+class LostRows(Exception):
+    """The store does not give back what it was given: nothing that it holds of these days can be relied upon."""
 
 
 @dataclass(frozen=True)
@@ -176,7 +180,8 @@ def _produce(processor: Processor, job: Job, shop: Shop, facts: _Facts) -> State
         raise ContractError(blocking)
     facts.reasons += [str(item) for item in violations]
     _write(processor.writes, frame, job, shop)
-    return _count(processor, inputs, job, shop, facts)
+    stored = _read_back(processor, frame, job, shop, facts)
+    return _judge(processor, inputs, stored, job, facts)
 
 
 def _inputs(processor: Processor, job: Job, shop: Shop, facts: _Facts) -> dict[str, Any]:
@@ -213,10 +218,27 @@ def _write(contract: Contract, frame: pl.DataFrame, job: Job, shop: Shop) -> Non
     shop.warehouse.replace_each_day(contract.spec, frame, days)
 
 
-def _count(processor: Processor, inputs: Mapping[str, Any], job: Job, shop: Shop, facts: _Facts) -> State:
-    """Read back what is in the store and hold it against what had to be there."""
+def _read_back(processor: Processor, given: pl.DataFrame, job: Job, shop: Shop, facts: _Facts) -> pl.DataFrame:
+    """What the store now holds of the target days. Raises LostRows if that is not what it was given."""
     stored = shop.warehouse.read(processor.writes.spec, job.targets["game_day"].to_list())
     facts.rows = stored.height
+    key = list(processor.writes.key)
+    lost = given.select(key).join(stored.select(key), on=key, how="anti", nulls_equal=True)
+    if lost.height or stored.height != given.height:
+        facts.missing = _named(lost)
+        raise LostRows(
+            f"{processor.table}: {given.height} rows were written and {stored.height} are in the store; "
+            f"missing: {', '.join(facts.missing[:5]) or 'none, but there are others'}"
+        )
+    return stored
+
+
+def _named(keys: pl.DataFrame) -> list[str]:
+    return [" / ".join(map(str, row)) for row in keys.head(MISSING_SAMPLE).iter_rows()]
+
+
+def _judge(processor: Processor, inputs: Mapping[str, Any], stored: pl.DataFrame, job: Job, facts: _Facts) -> State:
+    """Hold what is in the store against what had to be there."""
     if processor.expects is None:
         if not facts.rows and not facts.refused:
             return State.EMPTY_OK
@@ -226,7 +248,7 @@ def _count(processor: Processor, inputs: Mapping[str, Any], job: Job, shop: Shop
     expected = processor.expects(inputs).filter(pl.col("game_day").is_in(asked)).unique(maintain_order=True)
     missing = expected.join(stored, on=expected.columns, how="anti", nulls_equal=True)
     facts.expected = expected.height
-    facts.missing = [" / ".join(map(str, row)) for row in missing.head(MISSING_SAMPLE).iter_rows()]
+    facts.missing = _named(missing)
     share = 1.0 if not facts.expected else 1 - missing.height / facts.expected
     if missing.height:
         facts.reasons.append(f"{processor.table}: {missing.height} of {facts.expected} expected keys are missing")
