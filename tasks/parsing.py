@@ -2,31 +2,42 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 import polars as pl
 
 UTC_INSTANT = pl.Datetime("us", "UTC")
 
 _INSTANT_FORMATS = ("%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M")
+_OFFSET_FORMATS = ("%Y-%m-%dT%H:%M:%S%.f%z", "%Y-%m-%dT%H:%M%z")
 _OFFSET = r"[+-]\d{2}:?\d{2}$"
+# A day, or the midnight as which some sources write a day. Any other time of day would say that it is an instant.
+_DAY = r"^(\d{4}-\d{2}-\d{2})(?:[T ]00:00(?::00(?:\.0+)?)?Z?)?$"
+_EXACT_IN_FLOAT = 2**53
 
 
 def day(column: str, dtype: pl.DataType) -> pl.Expr:
-    """A calendar date from a Date, a Datetime or ISO text."""
+    """A calendar date from a Date, a midnight or ISO text. An instant is no date: its day depends on the zone."""
     values = pl.col(column)
     if dtype == pl.String:
-        return values.str.strip_chars().str.slice(0, 10).str.to_date("%Y-%m-%d", strict=False)
-    return values.cast(pl.Date, strict=False)
+        return values.str.strip_chars().str.extract(_DAY).str.to_date("%Y-%m-%d", strict=False)
+    if isinstance(dtype, pl.Datetime):
+        return pl.when(values.dt.time() == dt.time()).then(values.dt.date())
+    return values if dtype == pl.Date else pl.lit(None, dtype=pl.Date)
 
 
 def instant(column: str, dtype: pl.DataType) -> pl.Expr:
-    """A UTC instant from a Datetime or ISO 8601 text; text without an offset is taken as UTC."""
+    """A UTC instant from a Datetime or ISO 8601 text; without an offset it is taken as UTC. A bare date is none."""
     values = pl.col(column)
-    if dtype != pl.String:
-        aware = isinstance(dtype, pl.Datetime) and dtype.time_zone is not None
-        moment = values if aware else values.cast(pl.Datetime("us"), strict=False).dt.replace_time_zone("UTC")
+    if isinstance(dtype, pl.Datetime):
+        moment = values if dtype.time_zone is not None else values.dt.replace_time_zone("UTC")
         return moment.cast(UTC_INSTANT, strict=False)
+    if dtype != pl.String:
+        return pl.lit(None, dtype=UTC_INSTANT)
     text = values.str.strip_chars().str.replace(" ", "T", literal=True)
-    with_offset = text.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f%z", time_unit="us", time_zone="UTC", strict=False)
+    with_offset = pl.coalesce(
+        text.str.to_datetime(form, time_unit="us", time_zone="UTC", strict=False) for form in _OFFSET_FORMATS
+    )
     plain = text.str.strip_suffix("Z")
     naive = pl.coalesce(plain.str.to_datetime(form, time_unit="us", strict=False) for form in _INSTANT_FORMATS)
     return (
@@ -40,12 +51,12 @@ def minutes(column: str, dtype: pl.DataType) -> pl.Expr:
     """Minutes played from a number, "35:22", "PT35M22.00S" or "35"; empty text is null (did not play)."""
     values = pl.col(column)
     if dtype != pl.String:
-        return values.cast(pl.Float64, strict=False)
-    text = values.str.strip_chars().replace("", None)
+        return number(column, dtype, pl.Float64())
+    text = values.str.strip_chars()
     clock = text.str.extract_groups(r"^(?P<m>\d{1,3}):(?P<s>[0-5]?\d(?:\.\d+)?)$")
-    iso = text.str.extract_groups(r"^PT(?P<m>\d{1,3})M(?P<s>\d{1,2}(?:\.\d+)?)S$")
+    iso = text.str.extract_groups(r"^PT(?P<m>\d{1,3})M(?P<s>[0-5]?\d(?:\.\d+)?)S$")
     return pl.coalesce(
-        text.cast(pl.Float64, strict=False),
+        number(column, dtype, pl.Float64()),
         *(
             groups.struct.field("m").cast(pl.Float64, strict=False)
             + groups.struct.field("s").cast(pl.Float64, strict=False) / 60
@@ -55,14 +66,17 @@ def minutes(column: str, dtype: pl.DataType) -> pl.Expr:
 
 
 def number(column: str, dtype: pl.DataType, to: pl.DataType) -> pl.Expr:
-    """A number from a number or text. A fraction where a whole number is due becomes null, not a rounded guess."""
+    """A finite number from a number or text. Where a whole number is due a fraction is null, not a rounded guess."""
     values = pl.col(column)
     if dtype == pl.String:
-        values = values.str.strip_chars().replace("", None)
+        values = values.str.strip_chars()
+    elif not dtype.is_numeric():
+        return pl.lit(None, dtype=to)
+    real = values.cast(pl.Float64, strict=False)
     if to.is_integer():
-        real = values.cast(pl.Float64, strict=False)
-        return pl.when(real == real.round()).then(real).cast(to, strict=False)
-    return values.cast(to, strict=False)
+        whole = (real == real.round()) & (real.abs() < _EXACT_IN_FLOAT)
+        return pl.when(whole).then(real).cast(to, strict=False)
+    return pl.when(real.is_finite()).then(real).cast(to, strict=False)
 
 
 def flag(column: str, dtype: pl.DataType) -> pl.Expr:
@@ -77,4 +91,6 @@ def flag(column: str, dtype: pl.DataType) -> pl.Expr:
             word.is_in(["false", "f", "0", "no", "n", "l"]),
         )
         return pl.when(yes).then(True).when(no).then(False)
+    if not dtype.is_numeric():
+        return pl.lit(None, dtype=pl.Boolean)
     return pl.when(values == 1).then(True).when(values == 0).then(False)
