@@ -44,6 +44,10 @@ _CODES: dict[str, str] = {word.upper(): code for _, code, full, others in _TEAMS
 # First names that sources write in two ways; both sides are already normalised.
 _FIRST_NAMES: dict[str, str] = {
     "moe": "moritz",
+    "mouhamad": "mouhamed",
+    "bones": "nahshon",
+    "bj": "brandon",
+    "gg": "gregory",
     "herb": "herbert",
     "nic": "nicolas",
     "cam": "cameron",
@@ -59,6 +63,9 @@ _FIRST_NAMES: dict[str, str] = {
 _RESOLVED = pl.Schema(
     {"_found": pl.get_index_type(), "player_id": pl.Int64(), "team": pl.String(), "known_from": pl.Date()}
 )
+# NBA game ids have ten digits; spreadsheets drop the leading zeros of a season since 2000-01.
+_GAME_ID_DIGITS = 10
+_SHORT_GAME_ID = r"^\d{8}$"
 _SUFFIX = r"\s+(jr|sr|ii|iii|iv|v)$"
 # Letters that Unicode does not decompose into a base letter and a mark.
 _UNDECOMPOSED = {"đ": "d", "ø": "o", "ł": "l", "ı": "i", "ß": "ss", "æ": "ae", "œ": "oe", "þ": "th", "ð": "d"}
@@ -75,6 +82,11 @@ def team_id(code: pl.Expr) -> pl.Expr:
     return code.replace_strict(TEAM_IDS, default=None, return_dtype=pl.Int64)
 
 
+def game_id(game: pl.Expr) -> pl.Expr:
+    """The canonical game id of a text: ten digits, as 0022500447; ids of another shape stand as they are."""
+    return pl.when(game.str.contains(_SHORT_GAME_ID)).then(game.str.zfill(_GAME_ID_DIGITS)).otherwise(game)
+
+
 def plain_name(name: pl.Expr) -> pl.Expr:
     """A player's name in lower case without diacritics and punctuation: "Nikola Jokić" -> "nikola jokic"."""
     text = name.str.to_lowercase().str.replace_many(list(_UNDECOMPOSED), list(_UNDECOMPOSED.values()))
@@ -83,10 +95,13 @@ def plain_name(name: pl.Expr) -> pl.Expr:
 
 
 def name_keys(name: pl.Expr) -> dict[str, pl.Expr]:
-    """The forms under which two spellings of one player can meet, from the strictest to the loosest."""
+    """The forms under which two spellings of one player can meet, from the strictest to the loosest.
+
+    The last one, the initial with the last name, also needs first names of which one begins the other.
+    """
     plain = plain_name(name)
     bare = plain.str.replace(_SUFFIX, "")
-    first, last = bare.str.extract(r"^(\S+)"), bare.str.extract(r"(\S+)$")
+    first, last = _first_name(name), bare.str.extract(r"(\S+)$")
     rest = bare.str.replace(r"^\S+", "")
     squashed = bare.str.replace_all(" ", "")
     return {
@@ -100,23 +115,43 @@ def name_keys(name: pl.Expr) -> dict[str, pl.Expr]:
 def resolve_players(found: pl.DataFrame, directory: pl.DataFrame) -> pl.DataFrame:
     """Add `player_id` (null where unresolved), `team` and `known_from` to rows that name a player and two teams.
 
-    `found` has columns player (the name as the source writes it), home_team and away_team (canonical tricodes).
-    `directory` has one row per known player and team: player_id, player_name, team, known_from (Date). A form of the
-    name counts only where exactly one player of the two teams has it, so that no guess is made between two people.
+    `found` has columns game_day, player (the name as the source writes it), home_team and away_team (canonical
+    tricodes). `directory` has one row per known player and team: player_id, player_name, team, known_from (Date). Only
+    players known by the game day count. A form of the name counts only where exactly one player of the two teams has
+    it, and "Davion" never stands for "Donovan", so that no guess is made between two people.
     """
     found = found.with_row_index("_found")
-    keys = found.select("_found", "home_team", "away_team", **name_keys(pl.col("player")))
+    keys = found.select(
+        *("_found", "game_day", "home_team", "away_team"),
+        **name_keys(pl.col("player")),
+        _first=_first_name(pl.col("player")),
+    )
     teams = pl.concat([keys.with_columns(team=pl.col("home_team")), keys.with_columns(team=pl.col("away_team"))])
-    players = directory.select("player_id", "team", "known_from", **name_keys(pl.col("player_name")))
+    players = directory.select(
+        *("player_id", "team", "known_from"),
+        **name_keys(pl.col("player_name")),
+        _known_first=_first_name(pl.col("player_name")),
+    )
+    first, known_first = pl.col("_first"), pl.col("_known_first")
+    alike = first.str.starts_with(known_first) | known_first.str.starts_with(first)
     resolved = pl.DataFrame(schema=_RESOLVED)
     for form in name_keys(pl.col("player")):
-        known = players.group_by("team", pl.col(form).alias("_name"), "player_id").agg(pl.col("known_from").min())
+        known = players.group_by("team", pl.col(form).alias("_name"), "player_id", "_known_first").agg(
+            pl.col("known_from").min()
+        )
         matches = (
             teams.join(resolved, on="_found", how="anti")
             .join(known, left_on=["team", form], right_on=["team", "_name"])
+            .filter(pl.col("known_from") <= pl.col("game_day"))
+            .filter(alike if form == "initial" else pl.lit(True))
             .filter(pl.col("player_id").n_unique().over("_found") == 1)
             .select(_RESOLVED.names())
+            .sort("_found", "known_from", "team")
             .unique(subset="_found", keep="first", maintain_order=True)
         )
         resolved = pl.concat([resolved, matches])
     return found.join(resolved, on="_found", how="left", maintain_order="left").drop("_found")
+
+
+def _first_name(name: pl.Expr) -> pl.Expr:
+    return plain_name(name).str.replace(_SUFFIX, "").str.extract(r"^(\S+)")
