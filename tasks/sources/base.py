@@ -56,6 +56,8 @@ REQUIRED_COLUMNS: dict[Kind, tuple[str, ...]] = {
 }
 # Where a found row came from; added by `parse` and carried into quarantine.
 FILE, ROW = "_file", "_row"
+# What a line of text holds beyond its header's columns: its values may be out of step, so it is refused.
+SURPLUS = "_surplus"
 
 
 class Source(abc.ABC):

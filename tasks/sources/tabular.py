@@ -13,7 +13,7 @@ import polars as pl
 
 from blocks.landing import Payload
 from blocks.warehouse import DayRange
-from tasks.engine.plan import results_known_at
+from tasks.engine.plan import EASTERN, results_known_at
 from tasks.parsing import day, instant
 from tasks.sources.base import FILE, ROW, Kind, Source, SourceError
 
@@ -33,7 +33,7 @@ class TabularSource(Source):
         table = self.table(Kind.SCHEDULE)
         if table is None:
             raise SourceError(f"{self.name} has no schedule; docs/data.md says how to add it")
-        days = table.select(_game_day(table).alias("day")).collect()["day"].drop_nulls()
+        days = self._collect(Kind.SCHEDULE, table.select(_game_day(table).alias("day")))["day"].drop_nulls()
         if days.is_empty():
             raise SourceError(f"{self.name}: the schedule is empty, so there is no day to run")
         return DayRange(days.min(), days.max())  # type: ignore[arg-type]
@@ -43,11 +43,17 @@ class TabularSource(Source):
         table = self.table(kind)
         if table is None:
             raise SourceError(f"{self.name} has no {kind.replace('_', ' ')}; docs/data.md says how to add it")
-        frame = _known(kind, table, days, as_of).collect()
+        frame = self._collect(kind, _known(kind, table, days, as_of))
         buffer = io.BytesIO()
         frame.write_parquet(buffer)
         first, last = days.first or as_of.date(), days.last or as_of.date()
         return Payload(self.name, kind.value, first, last, as_of, now, "parquet", buffer.getvalue())
+
+    def _collect(self, kind: Kind, table: pl.LazyFrame) -> pl.DataFrame:
+        try:
+            return table.collect()
+        except (pl.exceptions.PolarsError, OSError) as error:
+            raise SourceError(f"{self.name}: the {kind.replace('_', ' ')} cannot be read ({error})") from error
 
     def parse(self, body: bytes, file: str) -> pl.DataFrame:
         """See Source.parse."""
@@ -104,7 +110,11 @@ def _known_schedule(table: pl.LazyFrame, as_of: dt.datetime) -> pl.LazyFrame:
     table = table.with_columns(pl.when(played).then(pl.col(name)).alias(name) for name in ("home_pts", "away_pts"))
     if "status_at" in schema:
         stated = instant("status_at", schema["status_at"])
-        table = table.with_columns(status=pl.when(stated.is_null() | (stated <= as_of)).then("status"))
+        # When a status will come is as much of the future as the status: it would tell of overtimes and cancellations.
+        known = (name for name in ("status", "status_at") if name in schema)
+        table = table.with_columns(
+            pl.when(stated.is_null() | (stated <= as_of)).then(name).alias(name) for name in known
+        )
     if "announced_at" in schema:
         announced = instant("announced_at", schema["announced_at"])
         table = table.filter(announced.is_null() | (announced <= as_of))
@@ -136,7 +146,8 @@ def _text(column: str, schema: pl.Schema) -> pl.Expr:
 def _known_rosters(table: pl.LazyFrame, days: DayRange, as_of: dt.datetime) -> pl.LazyFrame:
     """Snapshots taken in `days` (and known), and of those before them the latest of each team."""
     taken = _game_day(table, "snapshot_date")
-    known = table.filter((taken <= min(as_of.date(), days.last or as_of.date())) | taken.is_null())
+    today = as_of.astimezone(EASTERN).date()
+    known = table.filter((taken <= min(today, days.last or today)) | taken.is_null())
     if days.first is None:
         return known
     before = pl.when(taken <= days.first).then(taken).max().over("team")
