@@ -1,1 +1,1 @@
-"""Phase 2: payload rows to typed rows with canonical ids; bad rows are refused one by one with field, value and reason."""
+"""Phase 2: payload rows to typed rows with canonical ids; each bad row is refused with its field, value and reason."""

@@ -6,8 +6,7 @@ import polars as pl
 
 from tasks import parsing
 from tasks.engine.contracts import Column
-from tasks.identity import team_code
-from tasks.raw.cleaning import Field, Rule, text, whole
+from tasks.raw.cleaning import Field, Rule, game, team, text, whole
 
 # Layout name, our name. Field goals include threes; points are 2 x field goals + threes + free throws.
 COUNTS: dict[str, str] = {
@@ -27,12 +26,12 @@ COUNTS: dict[str, str] = {
 }
 
 GAME_FIELDS = (
-    Field("game_id", "game_id", text),
+    Field("game_id", "game_id", game),
     Field("game_date", "game_day", parsing.day, reason="is not a date (YYYY-MM-DD)"),
     Field("season", "season", text),
     Field("season_type", "season_type", text),
-    Field("team", "team", lambda column, _: team_code(pl.col(column)), reason="is not a team"),
-    Field("opponent", "opponent", lambda column, _: team_code(pl.col(column)), reason="is not a team"),
+    Field("team", "team", team, reason="is not a team"),
+    Field("opponent", "opponent", team, reason="is not a team"),
     Field("is_home", "is_home", parsing.flag, reason="is neither true nor false"),
     Field("win", "won", parsing.flag, reason="is neither true nor false"),
 )

@@ -6,12 +6,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import polars as pl
+import polars.selectors as cs
 
 from tasks.engine.processor import Cleaned
+from tasks.identity import game_id, team_code
 from tasks.parsing import number
-from tasks.sources.base import FILE, ROW
+from tasks.sources.base import FILE, ROW, SURPLUS
 
 Parser = Callable[[str, pl.DataType], pl.Expr]
+# Where something is wrong (the found column), the condition, and what to say.
+Judgement = tuple[str, pl.Expr, str]
 
 REFUSED_SCHEMA = pl.Schema(
     {
@@ -52,6 +56,16 @@ def text(column: str, dtype: pl.DataType) -> pl.Expr:
     return pl.col(column).cast(pl.String).str.strip_chars().replace("", None)
 
 
+def game(column: str, dtype: pl.DataType) -> pl.Expr:
+    """A canonical game id."""
+    return game_id(text(column, dtype))
+
+
+def team(column: str, dtype: pl.DataType) -> pl.Expr:
+    """A canonical tricode from any code or name of a team."""
+    return team_code(text(column, dtype))
+
+
 def whole(column: str, dtype: pl.DataType) -> pl.Expr:
     """A whole number."""
     return number(column, dtype, pl.Int64())
@@ -72,16 +86,22 @@ def clean(
 ) -> Cleaned:
     """Read `found` by `fields`; refuse rows with an unreadable, missing or impossible value, and repeated keys.
 
-    `derive` adds columns (ids resolved from names) after reading and before the rules. Rows of game days outside
-    `targets` are refused too: a payload about another day than asked for is not data about this one.
+    `derive` adds columns (ids resolved from names) after reading and before the rules; it keeps the rows and their
+    order. Rows of game days outside `targets` are refused too: a payload about another day than asked for is not data
+    about this one. A key counts as repeated only after a good row: a refused one does not cost its good twin.
     """
+    # NaN is how numpy and pandas write that there is no number.
+    found = found.with_columns(cs.float().fill_nan(None))
+    if SURPLUS not in found.columns:
+        found = found.with_columns(pl.lit(None, dtype=pl.String).alias(SURPLUS))
     read = found.with_columns(
         [item.parse(item.found, found.schema[item.found]).alias(f"={item.name}") for item in fields]
     )
     kept = read.select(FILE, ROW, *(pl.col(f"={item.name}").alias(item.name) for item in fields))
     kept = derive(kept) if derive else kept
-    judged = [
-        *(_unreadable(item, found.schema[item.found]) for item in fields),
+    judged: list[Judgement] = [
+        (SURPLUS, pl.col(f"~{SURPLUS}").is_not_null(), "stands beyond the last column of the header"),
+        *(_unreadable(item) for item in fields),
         *((rule.found, rule.broken, rule.reason) for rule in rules),
         (
             "game_date",
@@ -89,16 +109,19 @@ def clean(
             "is not a game day that was asked for",
         ),
     ]
+    originals = read.select(
+        pl.col(name).cast(pl.String).alias(f"~{name}") for name in (SURPLUS, *(item.found for item in fields))
+    )
+    rows = pl.concat([kept, originals], how="horizontal").with_columns(_verdict=_first_wrong(judged))
     if unique:
-        repeats = (pl.int_range(pl.len()).over(list(unique)) > 0) & pl.all_horizontal(
-            pl.col(name).is_not_null() for name in unique
-        )
+        good = pl.col("_verdict").is_null()
+        repeats = good & (pl.int_range(pl.len()).over([*unique, good.alias("_good")]) > 0)
+        rows = rows.with_columns(_verdict=pl.when(repeats).then(len(judged)).otherwise("_verdict"))
         judged.append((fields[0].found, repeats, f"repeats a row with the same {', '.join(unique)}"))
-    originals = read.select(pl.col(item.found).cast(pl.String).alias(f"~{item.found}") for item in fields)
-    return _split(pl.concat([kept, originals], how="horizontal"), kept.columns, judged, targets)
+    return _split(rows, kept.columns, judged, targets)
 
 
-def _unreadable(item: Field, dtype: pl.DataType) -> tuple[str, pl.Expr, str]:
+def _unreadable(item: Field) -> Judgement:
     value, original = pl.col(item.name), pl.col(f"~{item.found}")
     broken = value.is_null() & (original.is_not_null() & (original.str.strip_chars() != ""))
     reason = item.reason
@@ -114,18 +137,20 @@ def _unreadable(item: Field, dtype: pl.DataType) -> tuple[str, pl.Expr, str]:
     return item.found, broken, reason + (f" ({', '.join(limits)})" if limits else "")
 
 
-def _split(
-    rows: pl.DataFrame,
-    columns: Sequence[str],
-    judged: Sequence[tuple[str, pl.Expr, str]],
-    targets: pl.DataFrame,
-) -> Cleaned:
-    """Part the rows into good and refused; a refused row names the first thing that was wrong with it."""
-    verdict = pl.coalesce(
+def _first_wrong(judged: Sequence[Judgement]) -> pl.Expr:
+    return pl.coalesce(
         pl.when(broken.fill_null(value=False)).then(pl.lit(number, dtype=pl.Int32))
         for number, (_, broken, _) in enumerate(judged)
     )
-    rows = rows.with_columns(_verdict=verdict)
+
+
+def _split(
+    rows: pl.DataFrame,
+    columns: Sequence[str],
+    judged: Sequence[Judgement],
+    targets: pl.DataFrame,
+) -> Cleaned:
+    """Part the rows into good and refused; a refused row names the first thing that was wrong with it."""
     bad = rows.filter(pl.col("_verdict").is_not_null())
     if bad.is_empty():
         return Cleaned(rows.select(columns).drop(FILE, ROW), REFUSED_SCHEMA.to_frame())
@@ -146,4 +171,4 @@ def _split(
         pl.col("_verdict").replace_strict({n: reason for n, (_, _, reason) in enumerate(judged)}).alias("reason"),
     )
     good = rows.filter(pl.col("_verdict").is_null()).select(columns).drop(FILE, ROW)
-    return Cleaned(good, refused.cast(dict(REFUSED_SCHEMA)).unique(["game_day", "file", "row"], keep="first"))
+    return Cleaned(good, refused.cast(REFUSED_SCHEMA))

@@ -7,8 +7,8 @@ import polars as pl
 from tasks import parsing
 from tasks.engine.contracts import Column, Contract
 from tasks.engine.processor import Cleaned, Landed, Mode, Need, Phase, processor
-from tasks.identity import team_code, team_id
-from tasks.raw.cleaning import Field, Rule, clean, text, whole
+from tasks.identity import team_id
+from tasks.raw.cleaning import Field, Rule, clean, team, text, whole
 from tasks.sources.base import Kind
 
 STATUSES = ("OUT", "DOUBTFUL", "QUESTIONABLE", "PROBABLE", "AVAILABLE")
@@ -33,8 +33,8 @@ FIELDS = (
     Field("player_id", "player_id", whole, ge=1, reason="is not an NBA player id"),
     Field("player", "player_name", text),
     Field("game_date", "game_day", parsing.day, reason="is not a date (YYYY-MM-DD)"),
-    Field("team", "team", lambda column, _: team_code(pl.col(column)), reason="is not a team"),
-    Field("status", "status", lambda column, _: pl.col(column).str.strip_chars().str.to_uppercase()),
+    Field("team", "team", team, reason="is not a team"),
+    Field("status", "status", lambda column, dtype: text(column, dtype).str.to_uppercase()),
     Field("reason", "reason", text, required=False),
     Field("reported_at", "reported_at", parsing.instant, reason="is not an instant (ISO 8601)"),
 )

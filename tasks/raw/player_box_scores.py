@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import polars as pl
 
 from tasks import parsing
@@ -50,7 +52,7 @@ FIELDS = (
 )
 
 
-def _every_final_game(inputs: dict[str, pl.DataFrame]) -> pl.DataFrame:
+def _every_final_game(inputs: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
     return inputs["schedule"].filter(pl.col("status") == "final").select("game_day", "game_id")
 
 

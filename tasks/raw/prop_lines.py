@@ -11,8 +11,12 @@ from tasks.engine.contracts import Column, Contract
 from tasks.engine.plan import is_played
 from tasks.engine.processor import Cleaned, Landed, Mode, Need, Phase, Read, Span, processor
 from tasks.identity import resolve_players, team_code
-from tasks.raw.cleaning import Field, Rule, clean, real, text, whole
+from tasks.raw.cleaning import Field, Rule, clean, game, real, text, whole
 from tasks.sources.base import Kind
+
+# American odds say what 100 wins or what must be staked to win 100: a number between stands for nothing.
+EVEN = 100
+NO_ODDS = f"is not American odds (-{EVEN} or less, or {EVEN} or more)"
 
 CONTRACT = Contract(
     table="prop_lines",
@@ -37,8 +41,8 @@ FIELDS = (
     Field("game_date", "game_day", parsing.day, reason="is not a date (YYYY-MM-DD)"),
     Field("bookmaker", "bookmaker", text),
     Field("line", "line", real, ge=0.5, le=80, reason="is not a points line"),
-    Field("over_price", "over_price", real, required=False, reason="is not American odds"),
-    Field("under_price", "under_price", real, required=False, reason="is not American odds"),
+    Field("over_price", "over_price", real, required=False, reason=NO_ODDS),
+    Field("under_price", "under_price", real, required=False, reason=NO_ODDS),
     Field("snapshot", "snapshot_at", parsing.instant, reason="is not an instant (ISO 8601)"),
     Field("snapshot_assumed", "snapshot_assumed", parsing.flag),
     Field(
@@ -48,8 +52,8 @@ FIELDS = (
         required=False,
         reason="is not an instant (ISO 8601)",
     ),
-    Field("game_id", "stated_game_id", text, required=False),
-    Field("player_id", "stated_player_id", whole, required=False),
+    Field("game_id", "stated_game_id", game, required=False),
+    Field("player_id", "stated_player_id", whole, required=False, ge=1, reason="is not an NBA player id"),
     Field("home_team", "stated_home", text, required=False),
     Field("away_team", "stated_away", text, required=False),
 )
@@ -87,6 +91,7 @@ def prop_lines(
     rules = (
         Rule("game_id", pl.col("game_id").is_null(), "is a game that is not on this day's schedule"),
         Rule("player", pl.col("player_id").is_null(), "is not a known player of either team (unresolved name)"),
+        *(Rule(price, pl.col(price).abs() < EVEN, NO_ODDS) for price in ("over_price", "under_price")),
         Rule(
             "snapshot",
             pl.col("snapshot_at") >= pl.col("tip_off"),
@@ -119,19 +124,20 @@ def _directory(rosters: pl.DataFrame, box_scores: pl.DataFrame) -> pl.DataFrame:
 def _resolve(rows: pl.DataFrame, schedule: pl.DataFrame, directory: pl.DataFrame) -> pl.DataFrame:
     games = schedule.select("game_day", "game_id", "home_team", "away_team", "tip_off")
     by_id = games.select("game_day", stated_game_id="game_id", by_id="game_id")
-    by_teams = games.select("game_day", home_code="home_team", away_code="away_team", by_teams="game_id")
+    # Two games of the same teams on one day, such as one called off and its make-up, are not told apart by teams.
+    by_teams = games.select("game_day", home_code="home_team", away_code="away_team", by_teams="game_id").unique(
+        ["game_day", "home_code", "away_code"], keep="none"
+    )
     rows = (
         rows.with_columns(home_code=team_code(pl.col("stated_home")), away_code=team_code(pl.col("stated_away")))
         .join(by_id, on=["game_day", "stated_game_id"], how="left", maintain_order="left")
         .join(by_teams, on=["game_day", "home_code", "away_code"], how="left", maintain_order="left")
         .with_columns(game_id=pl.coalesce("by_id", "by_teams"))
-        .join(games.drop("game_day"), on="game_id", how="left", maintain_order="left")
+        .join(games, on=["game_day", "game_id"], how="left", maintain_order="left")
     )
     named = resolve_players(rows, directory)
     return named.with_columns(
-        player_id=pl.coalesce(
-            "stated_player_id", pl.when(pl.col("known_from") <= pl.col("game_day")).then("player_id")
-        ),
+        player_id=pl.coalesce("stated_player_id", "player_id"),
         player_name=pl.col("player"),
         # The schedule's tip-off is the truth; the book's own start time serves where the schedule has none.
         tip_off=pl.coalesce("tip_off", "commence_time"),

@@ -7,8 +7,8 @@ import polars as pl
 from tasks import parsing
 from tasks.engine.contracts import Column, Contract
 from tasks.engine.processor import Cleaned, Landed, Mode, Need, Phase, processor
-from tasks.identity import team_code, team_id
-from tasks.raw.cleaning import Field, clean, text, whole
+from tasks.identity import team_id
+from tasks.raw.cleaning import Field, clean, team, text, whole
 from tasks.sources.base import Kind
 
 OLDEST_DAYS = 3  # a roster older than this degrades what is made of it
@@ -32,7 +32,7 @@ CONTRACT = Contract(
 FIELDS = (
     Field("player_id", "player_id", whole, ge=1, reason="is not an NBA player id"),
     Field("player", "player_name", text),
-    Field("team", "team", lambda column, _: team_code(pl.col(column)), reason="is not a team"),
+    Field("team", "team", team, reason="is not a team"),
     Field("position", "position", text, required=False),
     Field("snapshot_date", "snapshot_day", parsing.day, reason="is not a date (YYYY-MM-DD)"),
 )
@@ -48,7 +48,12 @@ def rosters(found: pl.DataFrame, targets: pl.DataFrame) -> Cleaned:
     """Every team's last snapshot at or before each target day. One team missing does not lose the other 29."""
     # Snapshots are about the days that follow them, so none is refused for its own date.
     days = targets.select("game_day")
-    read = clean(found.with_columns(game_date=pl.lit(days["game_day"].max())), (*FIELDS, _ASKED), targets)
+    read = clean(
+        found.with_columns(game_date=pl.lit(days["game_day"].max())),
+        (*FIELDS, _ASKED),
+        targets,
+        unique=("player_id", "team", "snapshot_day"),
+    )
     snapshots = read.rows.drop("game_day").with_columns(team_id=team_id(pl.col("team")))
     teams = snapshots.select("team", "snapshot_day").unique().sort("snapshot_day")
     wanted = days.join(teams.select("team").unique(), how="cross").sort("game_day")

@@ -6,9 +6,10 @@ import polars as pl
 
 from tasks import parsing
 from tasks.engine.contracts import Column, Contract
+from tasks.engine.plan import EASTERN
 from tasks.engine.processor import Cleaned, Landed, Mode, Need, Phase, processor
-from tasks.identity import team_code, team_id
-from tasks.raw.cleaning import Field, Rule, clean, text, whole
+from tasks.identity import team_id
+from tasks.raw.cleaning import Field, Rule, clean, game, team, text, whole
 from tasks.sources.base import Kind
 
 CONTRACT = Contract(
@@ -34,16 +35,18 @@ CONTRACT = Contract(
 STATUSES = ("scheduled", "final", "postponed", "cancelled")
 
 FIELDS = (
-    Field("game_id", "game_id", text),
+    Field("game_id", "game_id", game),
     Field("game_date", "game_day", parsing.day, reason="is not a date (YYYY-MM-DD)"),
     Field("season", "season", text),
     Field("season_type", "season_type", text),
-    Field("home", "home_team", lambda column, _: team_code(pl.col(column)), reason="is not a team"),
-    Field("away", "away_team", lambda column, _: team_code(pl.col(column)), reason="is not a team"),
+    Field("home", "home_team", team, reason="is not a team"),
+    Field("away", "away_team", team, reason="is not a team"),
     Field("tip_utc", "tip_off", parsing.instant, required=False, reason="is not an instant (ISO 8601)"),
     Field("home_pts", "home_points", whole, required=False, ge=40, le=250),
     Field("away_pts", "away_points", whole, required=False, ge=40, le=250),
     Field("status", "status", text, required=False),
+    Field("status_at", "status_at", parsing.instant, required=False, reason="is not an instant (ISO 8601)"),
+    Field("announced_at", "announced_at", parsing.instant, required=False, reason="is not an instant (ISO 8601)"),
 )
 
 
@@ -56,9 +59,11 @@ FIELDS = (
 )
 def schedule(found: pl.DataFrame, targets: pl.DataFrame) -> Cleaned:
     """One row a game. A game is final once both scores are known; a stated postponement stands."""
-    if "status" not in found.columns:
-        found = found.with_columns(status=pl.lit(None, dtype=pl.String))
+    absent = [name for name in ("status", "status_at", "announced_at") if name not in found.columns]
+    found = found.with_columns(pl.lit(None, dtype=pl.String).alias(name) for name in absent)
+    eastern_day = pl.col("tip_off").dt.convert_time_zone(EASTERN.key).dt.date()
     rules = (
+        Rule("tip_utc", eastern_day != pl.col("game_day"), "is on another day in America/New_York than game_date"),
         Rule("away", pl.col("home_team") == pl.col("away_team"), "is the home team too"),
         Rule(
             "status",

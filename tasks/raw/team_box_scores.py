@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import polars as pl
 
 from tasks import parsing
@@ -50,7 +52,7 @@ FIELDS = (
 )
 
 
-def two_teams_of_final_games(inputs: dict[str, pl.DataFrame]) -> pl.DataFrame:
+def two_teams_of_final_games(inputs: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
     """The keys of both teams of every game that is final."""
     final = inputs["schedule"].filter(pl.col("status") == "final")
     return pl.concat(
