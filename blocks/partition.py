@@ -85,7 +85,7 @@ class PartitionFolder:
         sha256 = hashlib.sha256(body).hexdigest()
         wanted = Partition(self.path, f"data-{sha256[:20]}.parquet", sha256, frame.height)
         self.path.mkdir(parents=True, exist_ok=True)
-        with self._lock():
+        with locked(self.path):
             if self._holds(wanted):
                 self._sweep(keep=wanted.file)  # a writer of something else may have been killed here
                 return wanted
@@ -114,14 +114,16 @@ class PartitionFolder:
                 with suppress(FileNotFoundError):
                     path.unlink()
 
-    @contextmanager
-    def _lock(self) -> Iterator[None]:
-        handle = os.open(self.path, os.O_RDONLY)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(handle)
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Nobody else, in this process or another, is inside `locked` for the same folder. A killed holder lets go."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def write_durably(path: Path, body: bytes) -> None:

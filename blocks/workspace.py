@@ -8,6 +8,7 @@ from prefect.blocks.core import Block
 from pydantic import Field
 
 from blocks.landing import LocalLanding
+from blocks.partition import locked, write_durably
 from blocks.warehouse import LocalWarehouse
 
 ORIGIN = "ORIGIN"
@@ -37,17 +38,12 @@ class Workspace(Block):
         Raises WorkspaceError if `home` already holds results from other data: simulated and real days must never mix.
         """
         home.mkdir(parents=True, exist_ok=True)
-        marker = home / ORIGIN
-        try:
-            with marker.open("x") as file:
-                file.write(origin)
-        except FileExistsError:
-            held = marker.read_text()
-            if held != origin:
-                raise WorkspaceError(
-                    f"{home} holds results from {held}, not from {origin}: give another folder with --home, "
-                    "or remove it to start anew"
-                ) from None
+        held = _origin_of(home, origin)
+        if held != origin:
+            raise WorkspaceError(
+                f"{home} holds results from {held}, not from {origin}: give another folder with --home, "
+                "or remove it to start anew"
+            )
         return cls(
             warehouse=LocalWarehouse(folder=home / "warehouse"),
             landing=LocalLanding(folder=home / "landing"),
@@ -55,3 +51,12 @@ class Workspace(Block):
             models=home / "models",
             publications=home / "publications",
         )
+
+
+def _origin_of(home: Path, origin: str) -> str:
+    """What the workspace's data comes from; in a new workspace that is `origin` from now on."""
+    marker = home / ORIGIN
+    with locked(home):
+        if not marker.exists():
+            write_durably(marker, origin.encode())
+        return marker.read_text()
