@@ -1,4 +1,4 @@
-"""One way to run a processor: read as-of, transform, hold the contract, write atomically, count what is stored, record."""
+"""One way to run a processor: read as-of, transform, hold the contract, write, count what is stored, record."""
 
 from __future__ import annotations
 

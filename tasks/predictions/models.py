@@ -1,4 +1,4 @@
-"""The model store: trained models by id, with the hash of every file. One is loaded whole and unchanged or not at all."""
+"""The model store: trained models by id, with every file's hash. One is loaded whole and unchanged or not at all."""
 
 from __future__ import annotations
 
