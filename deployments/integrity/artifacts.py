@@ -22,9 +22,7 @@ def read_artifacts(
             artifacts[name] = Artifact(path=text, sha256=sha256_file(artifact_path(root, text, environment)))
         except OSError as error:
             findings.append(
-                Finding(
-                    "artifact.missing", f"{name} at {text}", type(error).__name__, "train or fetch it first"
-                )
+                Finding("artifact.missing", f"{name} at {text}", type(error).__name__, "train or fetch it first")
             )
     return artifacts, findings
 
@@ -36,9 +34,7 @@ def artifact_path(root: Path, text: str, environment: Mapping[str, str]) -> Path
     return root / text
 
 
-def check_artifacts(
-    root: Path, artifacts: Mapping[str, Artifact], environment: Mapping[str, str]
-) -> Iterator[Finding]:
+def check_artifacts(root: Path, artifacts: Mapping[str, Artifact], environment: Mapping[str, str]) -> Iterator[Finding]:
     """Files outside the packages (a model) against their digests."""
     for name, artifact in artifacts.items():
         path = artifact_path(root, artifact.path, environment)

@@ -41,9 +41,7 @@ class Built:
     report: Report
 
 
-def build(
-    root: Path, role: str, now: datetime, number: int | None = None, allow_dirty: bool = False
-) -> Built:
+def build(root: Path, role: str, now: datetime, number: int | None = None, allow_dirty: bool = False) -> Built:
     """Build the manifest of `role` from the tree at `root`.
 
     Without `number` the release number is the count of commits. IntegrityError, with every reason, on a
@@ -68,9 +66,7 @@ def build(
         *artifact_findings,
         *check_zones(project.zones),
     ]
-    report = Report(
-        f"build {project.project}/{role}", tuple(findings), (time.perf_counter() - started) * 1000
-    )
+    report = Report(f"build {project.project}/{role}", tuple(findings), (time.perf_counter() - started) * 1000)
     raise_if_refused(report)
     release = Release(
         number=source.height if number is None else number,
@@ -119,9 +115,7 @@ def _predicate(
 def _packages(root: Path, project: ProjectSpec) -> tuple[Packages, list[PackageDifference]]:
     lock = root / project.lock
     if not lock.is_file():
-        raise ValueError(
-            f"lock: {project.lock} is not in {root}; name the pinned requirements file in integrity.toml"
-        )
+        raise ValueError(f"lock: {project.lock} is not in {root}; name the pinned requirements file in integrity.toml")
     here = installed()
     allowed = (*project.allow_packages, project.project)
     differences = differ_from_lock(read_lock(lock), here, allowed)
@@ -143,13 +137,9 @@ def _dirty_paths(tree: Tree, source: Source) -> tuple[str, ...]:
     return tuple(sorted({*source.changed, *untracked}))
 
 
-def _tree_findings(
-    tree: Tree, spec: RoleSpec, dirty: tuple[str, ...], allow_dirty: bool
-) -> Iterator[Finding]:
+def _tree_findings(tree: Tree, spec: RoleSpec, dirty: tuple[str, ...], allow_dirty: bool) -> Iterator[Finding]:
     if not any(path.endswith(".py") for path in tree.files):
-        yield Finding(
-            "tree.empty", "at least one shipped module", "none", f"correct `ships`: {', '.join(spec.ships)}"
-        )
+        yield Finding("tree.empty", "at least one shipped module", "none", f"correct `ships`: {', '.join(spec.ships)}")
     if dirty:
         yield Finding(
             "source.dirty",

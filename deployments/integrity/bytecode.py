@@ -47,10 +47,9 @@ def _honest(source: Path, known: set[str], fresh: set[str]) -> bool:
         return True
     flags = int.from_bytes(compiled[4:8], "little")
     if flags & HASH_BASED:
-        agrees = compiled[8:16] == importlib.util.source_hash(text)
-        if not agrees:
-            return bool(flags & CHECKED)  # Python checks it itself and compiles anew
-    elif not _would_be_trusted(source, compiled):
+        # Its maker hashed the source it compiled. If that is another text, Python notices by itself only if checked.
+        return compiled[8:16] == importlib.util.source_hash(text) or bool(flags & CHECKED)
+    if not _would_be_trusted(source, compiled):
         return True
     pair = sha256_bytes(sha256_bytes(compiled).encode() + sha256_bytes(text).encode())
     if pair in known:

@@ -32,9 +32,7 @@ app = typer.Typer(
 )
 console = Console(soft_wrap=True, highlight=False)
 
-Root = Annotated[
-    Path | None, typer.Option("--root", help="The project's root; default: the nearest integrity.toml")
-]
+Root = Annotated[Path | None, typer.Option("--root", help="The project's root; default: the nearest integrity.toml")]
 KeyFile = Annotated[
     Path | None,
     typer.Option("--key", envvar="INTEGRITY_SIGNING_KEY", help="PEM file of the ed25519 private key"),
@@ -58,9 +56,7 @@ def keygen(
 def build(
     role: Annotated[str, typer.Option("--role", help="which role of integrity.toml")],
     root: Root = None,
-    release: Annotated[
-        int | None, typer.Option("--release", help="release number; default: number of commits")
-    ] = None,
+    release: Annotated[int | None, typer.Option("--release", help="release number; default: number of commits")] = None,
     allow_dirty: Annotated[
         bool, typer.Option("--allow-dirty", help="build from uncommitted files; marked for ever")
     ] = False,
@@ -105,9 +101,7 @@ def verify(
     root: Root = None,
     local: Annotated[bool, typer.Option("--local", help="only the tree against the release file")] = False,
     role: Annotated[str | None, typer.Option("--role", help="the role expected here")] = None,
-    full: Annotated[
-        bool, typer.Option("--full", help="also imports, links and the project's checks")
-    ] = False,
+    full: Annotated[bool, typer.Option("--full", help="also imports, links and the project's checks")] = False,
 ) -> None:
     """Check what lies here; exit 0 if it is the release, 1 and every reason if not."""
     from .guard import Question, verify_fully, verify_local
@@ -115,7 +109,7 @@ def verify(
 
     site = Site.here(root)
     if local:
-        report = verify_local(site)
+        report = verify_local(site, full)
     else:
         question = Question(_project(site), role or site.unsigned()[1].role)
         check = verify_fully if full else verify_release
@@ -162,9 +156,7 @@ def diff(
 
 @app.command()
 def register(
-    pool: Annotated[
-        list[str] | None, typer.Option("--pool", help="work pools of this role (repeatable)")
-    ] = None,
+    pool: Annotated[list[str] | None, typer.Option("--pool", help="work pools of this role (repeatable)")] = None,
     reason: Reason = "deploy",
     by: By = None,
     root: Root = None,
@@ -195,18 +187,14 @@ def rollback(
     """Make an earlier registered release the expected one again; recorded with name and reason."""
     site = Site.here(root)
     with Registry.connect(site.keys) as registry:
-        record = registry.rollback(
-            _project(site), role, to, _key(key), datetime.now(UTC), _person(by), reason
-        )
+        record = registry.rollback(_project(site), role, to, _key(key), datetime.now(UTC), _person(by), reason)
     console.print(f"{role}: release {record.expected.version} is expected again ({reason})")
 
 
 @app.command()
 def override(
     role: Annotated[str, typer.Option("--role")],
-    allow: Annotated[
-        list[str], typer.Option("--allow", help="code of the finding to let through (repeatable)")
-    ],
+    allow: Annotated[list[str], typer.Option("--allow", help="code of the finding to let through (repeatable)")],
     hours: Annotated[float, typer.Option("--hours", min=0.1, max=168, help="for how long")],
     reason: Reason,
     by: By = None,
@@ -267,9 +255,7 @@ def _person(by: str | None) -> str:
 
 def _key(path: Path | None) -> Ed25519PrivateKey:
     if path is None:
-        raise ValueError(
-            "no signing key: pass --key or set INTEGRITY_SIGNING_KEY to the PEM file `keygen` wrote"
-        )
+        raise ValueError("no signing key: pass --key or set INTEGRITY_SIGNING_KEY to the PEM file `keygen` wrote")
     return private_key(path.read_bytes())
 
 

@@ -21,9 +21,7 @@ ALWAYS_IGNORED = ("**/__pycache__/**", "**/.DS_Store", "**/*.swp", "**/*~")
 
 def canonical_json(value: Any) -> bytes:
     """Sorted keys, no spaces, UTF-8, no floats that are not finite: one byte string for one value."""
-    return json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    ).encode()
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
 
 
 def sha256_bytes(data: bytes) -> str:
@@ -100,9 +98,7 @@ def _walk(root: Path, ships: tuple[str, ...]) -> Iterator[tuple[Path, str, bool]
     tops = {re.split(r"[*?]", glob)[0].rpartition("/")[0] for glob in ships if "/" in glob}
     tops = {top for top in tops if not any(top != other and top.startswith(f"{other}/") for other in tops)}
     if "" in tops:
-        raise ValueError(
-            "ships: a glob must name a folder before its first wildcard, for instance 'flows/**'"
-        )
+        raise ValueError("ships: a glob must name a folder before its first wildcard, for instance 'flows/**'")
     for glob in ships:
         if "/" not in glob and (root / glob).is_file():
             yield root / glob, glob, False

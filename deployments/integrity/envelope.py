@@ -55,9 +55,7 @@ class Envelope:
         """The envelope with a signature by `key` (one signature per key)."""
         keyid = key_id(key.public_key())
         others = tuple(s for s in self.signatures if s.keyid != keyid)
-        return Envelope(
-            self.payload_type, self.payload, (*others, Signature(keyid, key.sign(self.signed_bytes())))
-        )
+        return Envelope(self.payload_type, self.payload, (*others, Signature(keyid, key.sign(self.signed_bytes()))))
 
     def verified_payload(self, trusted: Mapping[str, Ed25519PublicKey], payload_type: str) -> bytes:
         """The payload if a trusted key signed it as this type; EnvelopeError says why not. Nothing is parsed
@@ -92,9 +90,7 @@ class Envelope:
         return {
             "payloadType": self.payload_type,
             "payload": base64.b64encode(self.payload).decode(),
-            "signatures": [
-                {"keyid": s.keyid, "sig": base64.b64encode(s.sig).decode()} for s in self.signatures
-            ],
+            "signatures": [{"keyid": s.keyid, "sig": base64.b64encode(s.sig).decode()} for s in self.signatures],
         }
 
 
@@ -170,9 +166,7 @@ def trusted_keys(texts: Iterable[str]) -> dict[str, Ed25519PublicKey]:
         try:
             key = Ed25519PublicKey.from_public_bytes(base64.b64decode(text, validate=True))
         except ValueError:
-            raise ValueError(
-                f"trusted key {text[:20]!r}... is not base64 of a 32 byte ed25519 public key"
-            ) from None
+            raise ValueError(f"trusted key {text[:20]!r}... is not base64 of a 32 byte ed25519 public key") from None
         keys[key_id(key)] = key
     return keys
 

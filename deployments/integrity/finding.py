@@ -81,17 +81,14 @@ class Report:
 
     def plus(self, more: Iterable[Finding], elapsed_ms: float = 0.0) -> Report:
         """The same report with further findings."""
-        return replace(
-            self, findings=(*self.findings, *more), elapsed_ms=round(self.elapsed_ms + elapsed_ms, 2)
-        )
+        return replace(self, findings=(*self.findings, *more), elapsed_ms=round(self.elapsed_ms + elapsed_ms, 2))
 
     def headline(self) -> str:
         """One line that fits a state message: every reason, shortly."""
         if self.ok:
             return f"{self.subject}: verified in {self.elapsed_ms:.0f} ms"
         reasons = "; ".join(
-            f"{f.code}: expected {f.expected}, found {f.found}"
-            + (f" ({shorten(f.names)})" if f.names else "")
+            f"{f.code}: expected {f.expected}, found {f.found}" + (f" ({shorten(f.names)})" if f.names else "")
             for f in self.refused
         )
         return f"{self.subject}: refused. {reasons}"

@@ -12,7 +12,7 @@ from .envelope import Envelope, EnvelopeError
 from .finding import Finding, Report, Severity, raise_if_refused
 from .manifest import Predicate
 from .memory import Memory
-from .probe import run_probe
+from .probe import probe_findings
 from .record import RegistryError
 from .registry import Registry, Unreachable
 from .release import Site
@@ -66,9 +66,7 @@ class Verdict:
         found = self.manifest
         return {
             "expected": f"{record.project}/{record.role} {record.expected.version}" if record else "unknown",
-            "found": (f"{found.project}/{found.role} {found.release.version}")
-            if found
-            else "no signed release",
+            "found": (f"{found.project}/{found.role} {found.release.version}") if found else "no signed release",
         }
 
     def stamp(self) -> dict[str, str]:
@@ -93,15 +91,19 @@ def connect(site: Site) -> Registry:
     return Registry.connect(site.keys)
 
 
-def verify_local(site: Site) -> Report:
-    """What lies here against the manifest that `build` wrote, without server or key."""
+def verify_local(site: Site, full: bool = False) -> Report:
+    """What lies here against the manifest that `build` wrote, without server or key; `full` also imports and
+    links.
+    """
     started = time.perf_counter()
     try:
         _, manifest = site.unsigned()
-        findings = tuple(check_place(site, manifest))
+        findings = list(check_place(site, manifest))
+        if full and not any(f.severity is Severity.REFUSE for f in findings):
+            findings += probe_findings(site, manifest)
     except EnvelopeError as error:
-        findings = (unsigned(error),)
-    return Report("local", findings, _since(started))
+        findings = [unsigned(error)]
+    return Report("local", tuple(findings), _since(started))
 
 
 def verify(
@@ -164,9 +166,7 @@ def ask(
         last = Expectation(remembered.record, remembered.read_at) if remembered else None
         return _in_grace(last, now, grace_seconds, error)
     except RegistryError as error:
-        return None, [
-            Finding("registry.record", "records signed by a trusted key", str(error), "repair the registry")
-        ]
+        return None, [Finding("registry.record", "records signed by a trusted key", str(error), "repair the registry")]
     if found is None:
         fix = "register one: `register --pool <pool>`"
         return None, [Finding("registry.empty", f"a release registered for {question}", "none", fix)]
@@ -192,8 +192,7 @@ def ask(
                 "registry.memory",
                 f"a memory that can be written at {site.memory}",
                 type(error).__name__,
-                "make it writable or set INTEGRITY_HOME; without it an "
-                "outage of the server stops work at once",
+                "make it writable or set INTEGRITY_HOME; without it an outage of the server stops work at once",
                 severity=Severity.WARN,
             )
         )
@@ -250,8 +249,7 @@ def check_run(run: Run, manifest: Predicate) -> Iterator[Finding]:
                 "run.entrypoint",
                 f"an entrypoint of role {manifest.role}: {', '.join(names) or 'it has none'}",
                 entrypoint,
-                "this flow belongs to another role: deploy it to that "
-                "role's pool, or list it in integrity.toml",
+                "this flow belongs to another role: deploy it to that role's pool, or list it in integrity.toml",
             )
 
 
@@ -268,42 +266,6 @@ def unsigned(error: EnvelopeError) -> Finding:
         str(error),
         "deploy a release that was built and signed; check `trusted_keys` or INTEGRITY_TRUSTED_KEYS",
     )
-
-
-def probe_findings(site: Site, manifest: Predicate) -> list[Finding]:
-    """The slow part, in a process of its own: imports, links, entrypoints, facts, the project's checks."""
-    probe = run_probe(
-        site.root,
-        manifest.code.files,
-        manifest.code.roots,
-        manifest.optional_imports,
-        [e.name for e in manifest.entrypoints],
-        {name: fact.source for name, fact in manifest.facts.items()},
-        manifest.checks,
-    )
-    findings = probe.findings()
-    drifted = tuple(
-        e.name for e in manifest.entrypoints if probe.entrypoints.get(e.name, e.parameters) != e.parameters
-    )
-    if drifted:
-        findings.append(
-            Finding(
-                "link.parameters",
-                "entrypoints with the parameters of the release",
-                f"{len(drifted)} with others",
-                "a dependency changed a parameter's type; build a release with it",
-                drifted,
-            )
-        )
-    changed = tuple(
-        f"{name} {fact.value!r} -> {probe.facts[name]!r}"
-        for name, fact in manifest.facts.items()
-        if name in probe.facts and probe.facts[name] != fact.value
-    )
-    if changed:
-        fix = "what the project says of itself depends on this place: correct it, or build a release here"
-        findings.append(Finding("runtime.fact", "the facts of the release", "others", fix, changed))
-    return findings
 
 
 def _server(site: Site) -> str:

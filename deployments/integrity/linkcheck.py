@@ -37,9 +37,7 @@ def module_name(path: str) -> str:
     return path.removesuffix(".py").replace("/", ".").removesuffix(".__init__")
 
 
-def check_modules(
-    root: Path, paths: Iterable[str], roots: Iterable[str], optional: Iterable[str]
-) -> list[Fault]:
+def check_modules(root: Path, paths: Iterable[str], roots: Iterable[str], optional: Iterable[str]) -> list[Fault]:
     """Import and link all shipped modules (`paths`, relative to `root`, which has to be on the import path).
 
     `roots` are the project's own packages: importing a module of theirs that is not shipped is a fault.
@@ -92,10 +90,7 @@ class _Linker:
 
     def check(self, code: CodeType) -> Iterator[Fault]:
         self.assigned = {
-            str(i.argval)
-            for c in _all_code(code)
-            for i in dis.get_instructions(c)
-            if i.opname == "STORE_GLOBAL"
+            str(i.argval) for c in _all_code(code) for i in dis.get_instructions(c) if i.opname == "STORE_GLOBAL"
         }
         for part in _all_code(code):
             yield from self._walk(part)
@@ -219,8 +214,6 @@ def _describe(value: Any) -> str:
 
 def _import_operands(steps: list[dis.Instruction], index: int) -> tuple[int, tuple[str, ...]]:
     """Level and from-list of the IMPORT_NAME at `index`: the two constants pushed before it."""
-    pushed = [
-        s.argval for s in steps[max(0, index - 6) : index] if s.opname in {"LOAD_CONST", "LOAD_SMALL_INT"}
-    ]
+    pushed = [s.argval for s in steps[max(0, index - 6) : index] if s.opname in {"LOAD_CONST", "LOAD_SMALL_INT"}]
     level, names = pushed[-2:] if len(pushed) >= 2 else (0, None)
     return (level if isinstance(level, int) else 0), (names if isinstance(names, tuple) else ())

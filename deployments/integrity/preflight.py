@@ -35,9 +35,7 @@ class Fingerprint:
     manifest: Predicate | None
 
 
-def fingerprint(
-    role: str | None = None, now: datetime | None = None, root: Path | None = None
-) -> Fingerprint:
+def fingerprint(role: str | None = None, now: datetime | None = None, root: Path | None = None) -> Fingerprint:
     """Prove which release this flow run is; IntegrityError with every reason if it is not the expected one.
 
     A run that a deployment made must be the release that the registry expects of the role its pull step

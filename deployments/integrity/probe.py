@@ -11,7 +11,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,10 @@ from typing import Any
 from .digest import canonical_json, sha256_bytes
 from .finding import Finding
 from .linkcheck import Fault, check_modules, module_name
+from .manifest import Predicate
+from .packages import installed
+from .release import Site
+from .runtime import interpreter
 
 TIMEOUT_SECONDS = 300
 
@@ -38,9 +43,7 @@ class Probe:
         fixes = {
             "name": "define or import the name; ruff F821 and mypy see many of these earlier",
             "attribute": "the module has no such name: correct it, or pin the package that has",
-            "import": (
-                "install what is missing, or name the package in optional_imports if its absence is intended"
-            ),
+            "import": ("install what is missing, or name the package in optional_imports if its absence is intended"),
             "unshipped": "add the module to the role's `ships`, or stop importing it",
             "origin": "another copy is first on the import path: remove it, or start from the release's root",
             "entrypoint": "the flow must load: correct the name in integrity.toml, or the module",
@@ -50,9 +53,7 @@ class Probe:
             places = tuple(f"{f.where}: {f.text}" for f in self.faults if f.kind == kind)
             if places:
                 result.append(
-                    Finding(
-                        f"link.{kind}", "every name to resolve", f"{len(places)} that do not", fix, places
-                    )
+                    Finding(f"link.{kind}", "every name to resolve", f"{len(places)} that do not", fix, places)
                 )
         if self.problems:
             result.append(
@@ -112,6 +113,71 @@ def run_probe(
     )
 
 
+def probe_findings(site: Site, manifest: Predicate) -> list[Finding]:
+    """The slow part, in a process of its own: imports, links, entrypoints, facts, the project's checks.
+
+    A tree that was imported and linked without a fault, with the same packages on the same interpreter, is
+    remembered
+    (an image can do it while it is built: `verify --local --full`). Facts and checks are asked each time.
+    """
+    linked = _Linked(site, manifest)
+    known = linked.is_known()
+    facts = {name: fact.source for name, fact in manifest.facts.items()}
+    if known and not facts and not manifest.checks:
+        return []
+    probe = run_probe(
+        site.root,
+        [] if known else manifest.code.files,
+        manifest.code.roots,
+        manifest.optional_imports,
+        [] if known else [e.name for e in manifest.entrypoints],
+        facts,
+        manifest.checks,
+    )
+    findings = [*probe.findings(), *_drift(probe, manifest)]
+    if not findings and not known:
+        linked.remember()
+    return findings
+
+
+def _drift(probe: Probe, manifest: Predicate) -> Iterator[Finding]:
+    drifted = tuple(e.name for e in manifest.entrypoints if probe.entrypoints.get(e.name, e.parameters) != e.parameters)
+    if drifted:
+        yield Finding(
+            "link.parameters",
+            "entrypoints with the parameters of the release",
+            f"{len(drifted)} with others",
+            "a dependency changed a parameter's type; build a release with it",
+            drifted,
+        )
+    changed = tuple(
+        f"{name} {fact.value!r} -> {probe.facts[name]!r}"
+        for name, fact in manifest.facts.items()
+        if name in probe.facts and probe.facts[name] != fact.value
+    )
+    if changed:
+        fix = "what the project says of itself depends on this place: correct it, or build a release here"
+        yield Finding("runtime.fact", "the facts of the release", "others", fix, changed)
+
+
+class _Linked:
+    """The memory of what was linked without a fault: one empty file per tree, packages and interpreter."""
+
+    def __init__(self, site: Site, manifest: Predicate):
+        here = {name: [d.version, d.record, str(d.folder)] for name, d in installed().items()}
+        place = [manifest.code.digest, manifest.optional_imports, interpreter(), sys.version, here]
+        self._file = site.memory / f"linked-{sha256_bytes(canonical_json(place))[:32]}"
+
+    def is_known(self) -> bool:
+        return self._file.is_file()
+
+    def remember(self) -> None:
+        """Best effort: without the memory the next start is slower, never less strict."""
+        with suppress(OSError):
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            self._file.touch()
+
+
 def parameters_digest(flow: Any) -> str:
     """Digest of a flow's parameter schema, its documentation texts left out; TypeError if it is no Prefect
     flow.
@@ -124,9 +190,7 @@ def parameters_digest(flow: Any) -> str:
 
 def _without_texts(value: Any) -> Any:
     if isinstance(value, dict):
-        return {
-            k: _without_texts(v) for k, v in value.items() if not (k == "description" and isinstance(v, str))
-        }
+        return {k: _without_texts(v) for k, v in value.items() if not (k == "description" and isinstance(v, str))}
     return [_without_texts(v) for v in value] if isinstance(value, list) else value
 
 

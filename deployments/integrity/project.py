@@ -34,8 +34,7 @@ class Policy(_Strict):
     clock_skew_seconds: int = Field(default=120, ge=1, le=3600)
     run_versions: Literal["auto-upgrade", "pinned"] = Field(
         default="auto-upgrade",
-        description="auto-upgrade: a run made under an older release may run "
-        "on a newer one; pinned: only on its own",
+        description="auto-upgrade: a run made under an older release may run on a newer one; pinned: only on its own",
     )
 
 
@@ -91,9 +90,7 @@ def read_project(root: Path) -> ProjectSpec:
     try:
         return ProjectSpec.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
-        raise ValueError(
-            f"{PROJECT_FILE} is not in {root}; the guard needs it to know what a role ships"
-        ) from None
+        raise ValueError(f"{PROJECT_FILE} is not in {root}; the guard needs it to know what a role ships") from None
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"{PROJECT_FILE}: not valid TOML: {error}") from None
     except ValidationError as error:

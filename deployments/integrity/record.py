@@ -105,9 +105,7 @@ def registered(
             f"{predicate.role}. Build with --release {highest + 1}, or go back on purpose with `rollback`"
         )
     if predicate.release.expires_at <= now:
-        raise RegistryError(
-            f"release {expected.version} expired at {predicate.release.expires_at.isoformat()}"
-        )
+        raise RegistryError(f"release {expected.version} expired at {predicate.release.expires_at.isoformat()}")
     return Record(
         project=predicate.project,
         role=predicate.role,
@@ -155,9 +153,7 @@ def overridden(head: Record, head_digest: str, override: Override, now: datetime
     """The link that lets findings through for a time. RegistryError for what no override may let through."""
     for code in override.codes:
         if code.partition(".")[0] in PROTECTED:
-            raise RegistryError(
-                f"{code} can't be overridden: {', '.join(PROTECTED)} are what the guard stands on"
-            )
+            raise RegistryError(f"{code} can't be overridden: {', '.join(PROTECTED)} are what the guard stands on")
     if override.expires_at <= now:
         raise RegistryError("an override must expire in the future")
     active = (*head.active_overrides(now), override)
@@ -190,6 +186,4 @@ def read_record(payload: bytes) -> Record:
         return Record.model_validate_json(payload)
     except ValidationError as error:
         first = error.errors()[0]
-        raise EnvelopeError(
-            f"not a registry record: {'.'.join(map(str, first['loc']))}: {first['msg']}"
-        ) from None
+        raise EnvelopeError(f"not a registry record: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None

@@ -43,7 +43,7 @@ PAGE = 200
 Send = Callable[[str, str, dict[str, Any] | None], httpx.Response]
 
 
-class Unreachable(Exception):  # noqa: N818 - a state of the network, told apart from every refusal
+class Unreachable(Exception):
     """The server did not answer, or not with a sensible answer."""
 
 
@@ -72,12 +72,10 @@ class Registry:
         from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
         if not PREFECT_API_URL.value():
-            raise Unreachable(
-                "PREFECT_API_URL is not set: there is no server that could say what is expected"
-            )
+            raise Unreachable("PREFECT_API_URL is not set: there is no server that could say what is expected")
         with ExitStack() as opened:
             # Prefect's own patience (five retries, doubling) would cost minutes before the grace begins.
-            opened.enter_context(temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 1}))
+            opened.enter_context(temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 2}))
             settings = {"timeout": timeout_seconds}
             client = opened.enter_context(get_client(sync_client=True, httpx_settings=settings))
             stack = opened.pop_all()
@@ -127,8 +125,7 @@ class Registry:
         for number, link in enumerate(links, start=1):
             if link.record.sequence != number or link.record.previous != previous:
                 raise RegistryError(
-                    f"the chain of {project}/{role} is broken at record "
-                    f"{number}: records were deleted or replaced"
+                    f"the chain of {project}/{role} is broken at record {number}: records were deleted or replaced"
                 )
             previous = link.envelope.digest
         return [link.record for link in links]
@@ -220,9 +217,7 @@ class Registry:
     def _append(self, record: Record, key: Ed25519PrivateKey) -> Record:
         value = wrap_record(record).sign(key).to_dict()
         if len(json.dumps(value)) > MAX_VALUE_CHARACTERS:
-            raise RegistryError(
-                "the record is larger than a Prefect Variable: fewer pools or shorter reasons"
-            )
+            raise RegistryError("the record is larger than a Prefect Variable: fewer pools or shorter reasons")
         body = {
             "name": variable_name(record),
             "value": value,
@@ -235,9 +230,7 @@ class Registry:
         }
         answer = self._call("POST", "/variables/", body)
         if answer.status_code == 409:
-            raise RegistryError(
-                f"record {record.sequence} was written by someone else just now: look, and try again"
-            )
+            raise RegistryError(f"record {record.sequence} was written by someone else just now: look, and try again")
         self._accept(answer)
         return record
 
@@ -261,9 +254,7 @@ class Registry:
             payload = envelope.verified_payload(self._keys, RECORD_TYPE)
             return _Link(variable["name"], read_record(payload), envelope)
         except EnvelopeError as error:
-            raise RegistryError(
-                f"the registry's record {variable.get('name')} can't be trusted: {error}"
-            ) from None
+            raise RegistryError(f"the registry's record {variable.get('name')} can't be trusted: {error}") from None
 
     def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> httpx.Response:
         try:

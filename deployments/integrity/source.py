@@ -22,9 +22,7 @@ def read_source(root: Path) -> Source:
     `root`.
     """
     prefix = _git(root, "rev-parse", "--show-prefix").strip()
-    status = [
-        line for line in _git(root, "status", "--porcelain", "-z", "--no-renames", ".").split("\0") if line
-    ]
+    status = [line for line in _git(root, "status", "--porcelain", "-z", "--no-renames", ".").split("\0") if line]
     tracked = frozenset(path for path in _git(root, "ls-files", "-z").split("\0") if path)
     return Source(
         commit=_git(root, "rev-parse", "HEAD").strip(),

@@ -79,9 +79,7 @@ def check_identity(envelope: Envelope, manifest: Predicate, expectation: Expecta
             "deploy the expected release here; to go back on purpose use `rollback`",
         )
     elif release.number <= record.highest:
-        yield Finding(
-            "release.withdrawn", want, found, "this release was rolled back: deploy the expected one"
-        )
+        yield Finding("release.withdrawn", want, found, "this release was rolled back: deploy the expected one")
     else:
         yield Finding(
             "release.unregistered",

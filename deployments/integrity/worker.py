@@ -86,9 +86,7 @@ class GuardedWorkerMixin:
             await self._tell(site, events.WORKER_BLOCKED, verdict, "this worker does not start")
             raise SystemExit(EXIT_REFUSED)
         await self._tell(site, events.WORKER_ATTESTED, verdict, "this worker starts")
-        os.environ["INTEGRITY_ROOT"] = str(
-            site.root
-        )  # the runs' processes check and run what was checked here
+        os.environ["INTEGRITY_ROOT"] = str(site.root)  # the runs' processes check and run what was checked here
         self._proven = True
 
     async def get_and_submit_flow_runs(self) -> list[FlowRun]:
@@ -131,10 +129,7 @@ class GuardedWorkerMixin:
             await self._tell(site, events.WORKER_BLOCKED, verdict, self._farewell())
 
     def _farewell(self) -> str:
-        return (
-            f"taking no new run, waiting for {len(self._running)} to "
-            f"finish, then leaving with {self._leaving}"
-        )
+        return f"taking no new run, waiting for {len(self._running)} to finish, then leaving with {self._leaving}"
 
     async def _check(self, fully: bool) -> tuple[Site | None, Verdict]:
         question = Question(pool=self._work_pool_name)  # type: ignore[attr-defined]
@@ -144,9 +139,7 @@ class GuardedWorkerMixin:
                 site = Site.here()
                 return site, (verify_fully if fully else verify)(site, question, self.clock())
             except (ValueError, OSError, RuntimeError, EnvelopeError) as error:
-                fault = Finding(
-                    "envelope.place", "a release that can be read", type(error).__name__, str(error)
-                )
+                fault = Finding("envelope.place", "a release that can be read", type(error).__name__, str(error))
                 return None, Verdict(Report(str(question), (fault,)))
 
         return await anyio.to_thread.run_sync(check)

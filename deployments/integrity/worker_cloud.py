@@ -20,9 +20,7 @@ KNOWN = {
 
 def guarded(kind: str, base: type[BaseWorker]) -> type[BaseWorker]:
     """A guarded twin of any worker class, registered with Prefect as type `kind`."""
-    return type(
-        f"Guarded{base.__name__}", (GuardedWorkerMixin, base), {"type": kind, "__doc__": base.__doc__}
-    )
+    return type(f"Guarded{base.__name__}", (GuardedWorkerMixin, base), {"type": kind, "__doc__": base.__doc__})
 
 
 WORKERS = {

@@ -79,14 +79,21 @@ class Server:
         }
 
     def post(self, path: str, body: dict[str, Any]) -> Any:
-        answer = httpx.post(self.url + path, json=body, timeout=30)
-        answer.raise_for_status()
-        return answer.json()
+        return self._request("POST", path, json=body)
 
     def get(self, path: str) -> Any:
-        answer = httpx.get(self.url + path, timeout=30)
-        answer.raise_for_status()
-        return answer.json()
+        return self._request("GET", path)
+
+    def _request(self, method: str, path: str, **more: Any) -> Any:
+        """As Prefect's clients do: a busy SQLite server answers 503, which means to ask again."""
+
+        def answer() -> httpx.Response | None:
+            answered = httpx.request(method, self.url + path, timeout=30, **more)
+            return None if answered.status_code == 503 else answered
+
+        answered = wait_for(f"an answer to {method} {path}", answer, 60)
+        answered.raise_for_status()
+        return answered.json()
 
     def events(self, name: str) -> list[dict[str, Any]]:
         found = self.post("/events/filter", {"filter": {"event": {"name": [name]}}, "limit": 50})
@@ -183,9 +190,7 @@ class Process:
             raise AssertionError(f"still running after {seconds} s:\n{self.output()}") from None
 
 
-def worker(
-    server: Server, root: Path, pool: str, log: Path, kind: str = "guarded-process", **more: str
-) -> Any:
+def worker(server: Server, root: Path, pool: str, log: Path, kind: str = "guarded-process", **more: str) -> Any:
     """`prefect worker start` in a checkout."""
     command = [sys.executable, "-m", "prefect", "worker", "start", "--type", kind, "--pool", pool]
     return running(

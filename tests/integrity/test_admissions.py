@@ -26,9 +26,7 @@ from .conftest import KEY, NOW, Placed, environment, git, with_release
 def test_another_path_is_admitted(placed: Placed, tmp_path: Path) -> None:
     deeper = tmp_path / "another path" / "ünïcode" / "release"
     shutil.copytree(placed.root, deeper)
-    placed.site = Site(
-        deeper, deeper / "release.json", environment(deeper), placed.site.keys, placed.site.memory
-    )
+    placed.site = Site(deeper, deeper / "release.json", environment(deeper), placed.site.keys, placed.site.memory)
     assert placed.findings() == []
 
 
@@ -60,9 +58,7 @@ def test_another_line_of_git_history_is_admitted(placed: Placed) -> None:
 
 
 @pytest.mark.parametrize("mode", list(py_compile.PycInvalidationMode))
-def test_bytecode_that_is_up_to_date_is_admitted(
-    placed: Placed, mode: py_compile.PycInvalidationMode
-) -> None:
+def test_bytecode_that_is_up_to_date_is_admitted(placed: Placed, mode: py_compile.PycInvalidationMode) -> None:
     for root in ("kiosk_flows", "kiosk_steps"):
         assert compileall.compile_dir(placed.root / root, quiet=2, invalidation_mode=mode)
     assert len(list(placed.root.rglob("*.pyc"))) == 6

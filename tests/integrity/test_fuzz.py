@@ -70,9 +70,7 @@ def test_flipped_bytes_never_yield_another_payload(flips: list[tuple[int, int]])
 @given(st.data())
 def test_cut_doubled_and_spliced_envelopes_never_yield_another_payload(data: st.DataObject) -> None:
     start, end = sorted((data.draw(st.integers(0, len(WIRE))), data.draw(st.integers(0, len(WIRE)))))
-    middle = data.draw(
-        st.sampled_from([b"", WIRE[start:end] * 2, WIRE[::-1][start:end]]) | st.binary(max_size=20)
-    )
+    middle = data.draw(st.sampled_from([b"", WIRE[start:end] * 2, WIRE[::-1][start:end]]) | st.binary(max_size=20))
     assert accepted(WIRE[:start] + middle + WIRE[end:]) in {None, SIGNED.payload}
 
 
@@ -90,9 +88,7 @@ def test_any_json_is_refused_politely(value: Any) -> None:
     sig=st.sampled_from([SIGNED.signatures[0].sig, bytes(64)]) | st.binary(max_size=70),
     count=st.integers(0, 3),
 )
-def test_well_formed_forgeries_are_refused(
-    payload: bytes, kind: str, keyid: str, sig: bytes, count: int
-) -> None:
+def test_well_formed_forgeries_are_refused(payload: bytes, kind: str, keyid: str, sig: bytes, count: int) -> None:
     forged = {
         "payloadType": kind,
         "payload": base64.b64encode(payload).decode(),
@@ -105,9 +101,7 @@ def test_well_formed_forgeries_are_refused(
 
 @many
 @given(payload=st.binary(max_size=200), claim=st.sampled_from([key_id(KEY.public_key()), None]))
-def test_another_keys_signature_is_refused_even_under_the_trusted_keys_id(
-    payload: bytes, claim: str | None
-) -> None:
+def test_another_keys_signature_is_refused_even_under_the_trusted_keys_id(payload: bytes, claim: str | None) -> None:
     wire = Envelope(PAYLOAD_TYPE, payload).sign(OTHER).to_dict()
     if claim:
         wire["signatures"][0]["keyid"] = claim

@@ -8,12 +8,17 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from .conftest import git, make_project
-from .server import Server, statement, wait_for, worker
+from deployments.integrity.guard import Question, verify
+from deployments.integrity.release import Site
+
+from .conftest import environment, git, make_project
+from .server import Server, running, statement, wait_for, worker
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("integrity-server")]
 
@@ -48,9 +53,7 @@ def release(server: Server, root: Path, role: str, key: Path, *pools: str, numbe
     """Build, sign and register what lies at `root`, by the commands a deployer uses."""
     run_command(server, root, "build", "--role", role, "--release", str(number))
     run_command(server, root, "sign", "--key", str(key))
-    run_command(
-        server, root, "register", "--key", str(key), "--by", "ada", *[a for p in pools for a in ("--pool", p)]
-    )
+    run_command(server, root, "register", "--key", str(key), "--by", "ada", *[a for p in pools for a in ("--pool", p)])
     return release_of(root)
 
 
@@ -103,9 +106,7 @@ def test_december_29_the_wrong_worker_is_refused_and_the_right_one_beside_it_com
     assert wait_for("the worker's attestation", lambda: server.events("integrity.worker.attested"), 15)
 
 
-def test_an_unguarded_worker_in_the_wrong_checkout_is_stopped_by_the_pull_step(
-    world: World, tmp_path: Path
-) -> None:
+def test_an_unguarded_worker_in_the_wrong_checkout_is_stopped_by_the_pull_step(world: World, tmp_path: Path) -> None:
     server, wrong = world.server, world.checkouts["analytics"]
     server.pool("unguarded", "process")
     version = world.version("precompute")
@@ -133,16 +134,12 @@ def test_a_pull_step_whose_package_is_missing_fails_closed(world: World, tmp_pat
     deployment = server.deploy(right, "precompute", PRECOMPUTE, "bare", world.version("precompute"))
     ledger = tmp_path / "ledger"
     run = server.start_run(deployment, day="2025-12-29", ledger=str(ledger))
-    with worker(
-        server, right, "bare", tmp_path / "bare.log", kind="process", PYTHONPATH="", INTEGRITY_ROOT=str(right)
-    ):
+    with worker(server, right, "bare", tmp_path / "bare.log", kind="process", PYTHONPATH="", INTEGRITY_ROOT=str(right)):
         assert server.finished(run)["state"]["type"] == "CRASHED"
     assert not ledger.exists()
 
 
-def test_a_new_release_while_a_run_is_in_progress_loses_no_run_and_mixes_no_code(
-    world: World, tmp_path: Path
-) -> None:
+def test_a_new_release_while_a_run_is_in_progress_loses_no_run_and_mixes_no_code(world: World, tmp_path: Path) -> None:
     server, old = world.server, make_project(tmp_path / "old")
     old_version = release(server, old, "all", world.key, "rolling", number=2)
     server.pool("rolling")
@@ -167,6 +164,9 @@ def test_a_new_release_while_a_run_is_in_progress_loses_no_run_and_mixes_no_code
             gate.touch()
             assert server.finished(run_1)["state"]["type"] == "COMPLETED", first.output()
             assert first.exit_code(30) == 75, first.output()
+    with worker(server, old, "rolling", tmp_path / "late.log") as third:
+        assert third.exit_code(30) == 78, "two releases in one pool: the older one does not start"
+        assert f"release.older: expected release {new_version}, found release {old_version}" in third.output()
     rows = [json.loads(line) for line in ledger.read_text().splitlines()]
     assert [(r["at"], r["release"], r["feature_set"]) for r in rows] == [
         ("start", old_version, "v7"),
@@ -176,6 +176,64 @@ def test_a_new_release_while_a_run_is_in_progress_loses_no_run_and_mixes_no_code
     ]
     for version in (old_version, new_version):
         assert len({r["code"] for r in rows if r["release"] == version}) == 1
+
+
+def test_an_override_is_shown_on_the_run_it_let_through(world: World, tmp_path: Path) -> None:
+    server, root = world.server, tmp_path / "refit"
+    shutil.copytree(world.checkouts["precompute"], root)
+    (root / "store" / "model.txt").write_text("refit by hand\n")
+    assert "artifact.changed" in server.command(root, "verify").stdout
+    said = ("--reason", "refit by hand", "--by", "grace", "--hours", "1", "--key", str(world.key))
+    run_command(server, root, "override", "--role", "precompute", "--allow", "artifact.changed", *said)
+    deployment = server.deploy(root, "precompute", PRECOMPUTE, "precompute", world.version("precompute"))
+    with worker(server, root, "precompute", tmp_path / "refit.log") as process:
+        run = server.start_run(deployment, day="2025-12-30")
+        assert server.finished(run)["state"]["type"] == "COMPLETED", process.output()
+    assert "let through by grace" in server.run(run)["labels"]["integrity.overridden"]
+    (event,) = wait_for("the event", lambda: server.events("integrity.override.used"), 15)
+    assert event["related"][0]["prefect.resource.id"] == f"prefect.flow-run.{run}"
+    assert "grace" in run_command(server, root, "history", "--role", "precompute")
+
+
+def test_a_clock_ten_minutes_off_the_real_servers_is_refused(world: World, tmp_path: Path) -> None:
+    root = world.checkouts["precompute"]
+    placed = Site.here(root, {**environment(root), "INTEGRITY_HOME": str(tmp_path)})
+    question = Question("kiosk", "precompute")
+    with temporary_settings({PREFECT_API_URL: world.server.url}):
+        good = verify(placed, question, datetime.now(UTC))
+        late = verify(placed, question, datetime.now(UTC) + timedelta(minutes=10))
+    assert good.report.ok, good.report.text()
+    print(f"the check with a real registry: {good.report.elapsed_ms:.0f} ms")
+    assert [f.code for f in late.report.refused] == ["runtime.clock"]
+
+
+SERVE = """
+import sys
+from kiosk_flows.precompute import precompute
+precompute.serve(name="served", version=sys.argv[1], parameters={"day": "2025-12-29", "ledger": sys.argv[2]})
+"""
+
+
+@pytest.mark.parametrize("edited", [False, True])
+def test_a_served_run_is_checked_by_its_flow(world: World, tmp_path: Path, edited: bool) -> None:
+    server, root = world.server, tmp_path / "served"
+    shutil.copytree(world.checkouts["precompute"], root)
+    if edited:
+        (root / "kiosk_steps" / "late.py").write_text("FEATURE_SET = 'v9'\n")
+    ledger = tmp_path / "ledger"
+    command = [sys.executable, "-c", SERVE, world.version("precompute"), str(ledger)]
+    with running(command, root, server.environment(root), tmp_path / "serve.log") as process:
+        found = wait_for(
+            "the served deployment",
+            lambda: server.post("/deployments/filter", {"deployments": {"name": {"any_": ["served"]}}}),
+            60,
+        )
+        run = server.start_run(found[0]["id"])
+        state = server.finished(run)["state"]
+    assert state["type"] == ("FAILED" if edited else "COMPLETED"), process.output()
+    assert ledger.exists() is not edited
+    if edited:
+        assert "tree.changed" in state["message"]
 
 
 def test_a_file_changed_under_a_polling_worker_makes_it_leave(world: World, tmp_path: Path) -> None:
@@ -231,13 +289,9 @@ def test_the_plugin_refuses_what_is_expected_elsewhere(world: World) -> None:
     assert "manifest.role: expected kiosk/precompute, found kiosk/analytics" in done.stderr
 
 
-def test_an_unreachable_registry_stops_a_worker_that_never_had_an_answer(
-    world: World, tmp_path: Path
-) -> None:
+def test_an_unreachable_registry_stops_a_worker_that_never_had_an_answer(world: World, tmp_path: Path) -> None:
     root = world.checkouts["precompute"]
-    done = world.server.command(
-        root, "verify", PREFECT_API_URL="http://127.0.0.1:9/api", INTEGRITY_HOME=str(tmp_path)
-    )
+    done = world.server.command(root, "verify", PREFECT_API_URL="http://127.0.0.1:9/api", INTEGRITY_HOME=str(tmp_path))
     assert done.returncode == 1
     assert "registry.unreachable" in done.stdout
 

@@ -49,21 +49,15 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):  # type: ignore[no
         pytest.param("import", "def f():\n    import no_such_thing\n", id="lazy-import-of-nothing"),
         pytest.param("import", "def f():\n    from json import dumpz\n", id="lazy-import-of-a-lost-name"),
         pytest.param("attribute", "import json\n\ndef f():\n    return json.dumpz(1)\n", id="lost-attribute"),
-        pytest.param(
-            "attribute", "import os.path\n\ndef f():\n    return os.path.joyn('a')\n", id="lost-in-a-chain"
-        ),
+        pytest.param("attribute", "import os.path\n\ndef f():\n    return os.path.joyn('a')\n", id="lost-in-a-chain"),
         pytest.param(
             "attribute",
             "def f():\n    import json as j\n    return j.dumpz(1)\n",
             id="lost-in-a-local-import",
         ),
-        pytest.param(
-            "name", "if False:\n    LIMIT = 3\n\ndef f():\n    return LIMIT\n", id="defined-by-chance"
-        ),
+        pytest.param("name", "if False:\n    LIMIT = 3\n\ndef f():\n    return LIMIT\n", id="defined-by-chance"),
         pytest.param("name", "from json import *\n\ndef f():\n    return dumpz(1)\n", id="star-import"),
-        pytest.param(
-            "name", "class A:\n    def f(self):\n        return [q for _ in [1]]\n", id="in-a-method"
-        ),
+        pytest.param("name", "class A:\n    def f(self):\n        return [q for _ in [1]]\n", id="in-a-method"),
         pytest.param(
             "attribute",
             "import enum\nclass Mode(enum.Enum):\n    A = 1\n\ndef f():\n    return Mode.B\n",

@@ -126,9 +126,7 @@ def _leave_bytecode_of_other_code(source: Path, mode: py_compile.PycInvalidation
 @pytest.mark.parametrize(
     "mode", [py_compile.PycInvalidationMode.TIMESTAMP, py_compile.PycInvalidationMode.UNCHECKED_HASH]
 )
-def test_stale_bytecode_that_python_would_run_is_refused(
-    placed: Placed, mode: py_compile.PycInvalidationMode
-) -> None:
+def test_stale_bytecode_that_python_would_run_is_refused(placed: Placed, mode: py_compile.PycInvalidationMode) -> None:
     source = placed.root / "kiosk_steps" / "work.py"
     _leave_bytecode_of_other_code(source, mode)
     spec = importlib.util.spec_from_file_location("stale_proof", source)
@@ -176,9 +174,7 @@ def test_one_package_at_another_version_or_content_is_named(
     assert text in name
 
 
-def test_a_missing_and_an_extra_package_are_both_named(
-    placed: Placed, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_and_an_extra_package_are_both_named(placed: Placed, monkeypatch: pytest.MonkeyPatch) -> None:
     from deployments.integrity import verifier
 
     here = dict(verifier.installed())
@@ -251,9 +247,7 @@ def test_an_edited_manifest_is_refused(placed: Placed) -> None:
     from deployments.integrity.envelope import Envelope
     from deployments.integrity.manifest import wrap
 
-    edited = Envelope(
-        envelope.payload_type, wrap(with_release(predicate, number=8)).payload, envelope.signatures
-    )
+    edited = Envelope(envelope.payload_type, wrap(with_release(predicate, number=8)).payload, envelope.signatures)
     placed.site.release_file.write_bytes(edited.to_bytes())
     with pytest.raises(EnvelopeError, match="edited after signing"):
         placed.findings()
@@ -291,9 +285,7 @@ def test_an_expired_release_is_refused(placed: Placed) -> None:
 
 
 def test_another_python_is_refused(placed: Placed) -> None:
-    placed.rewrite(
-        lambda p: p.model_copy(update={"runtime": p.runtime.model_copy(update={"python": "3.10.4"})})
-    )
+    placed.rewrite(lambda p: p.model_copy(update={"runtime": p.runtime.model_copy(update={"python": "3.10.4"})}))
     assert "3.10" in placed.refusals()["runtime.python"].expected
 
 

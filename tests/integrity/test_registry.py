@@ -65,9 +65,7 @@ def register(registry: Registry, placed: Placed, number: int, pools: tuple[str, 
 
 
 def ask(placed: Placed, registry: Registry, question: Question | None = None, **more: Any) -> Verdict:
-    return verify(
-        placed.site, question or Question(pool="pre"), placed.now, connect=lambda site: registry, **more
-    )
+    return verify(placed.site, question or Question(pool="pre"), placed.now, connect=lambda site: registry, **more)
 
 
 def codes(verdict: Verdict) -> set[str]:
@@ -111,18 +109,14 @@ def test_release_numbers_only_grow(registry: Registry, placed: Placed) -> None:
     assert [r.expected.number for r in registry.history("kiosk", "precompute")] == [7, 8]
 
 
-def test_the_old_worker_is_refused_the_moment_a_newer_release_is_registered(
-    registry: Registry, placed: Placed
-) -> None:
+def test_the_old_worker_is_refused_the_moment_a_newer_release_is_registered(registry: Registry, placed: Placed) -> None:
     register(registry, placed, 7)
     assert ask(placed, registry).report.ok
     register(registry, placed, 8)
     assert codes(ask(placed, registry)) == {"release.older"}
 
 
-def test_a_rollback_is_explicit_recorded_and_withdraws_the_newer_release(
-    registry: Registry, placed: Placed
-) -> None:
+def test_a_rollback_is_explicit_recorded_and_withdraws_the_newer_release(registry: Registry, placed: Placed) -> None:
     register(registry, placed, 7)
     register(registry, placed, 8)
     registry.rollback("kiosk", "precompute", 7, KEY, NOW, "ada", "8 loses rows")
@@ -164,14 +158,10 @@ def test_an_override_is_recorded_shown_and_expires(registry: Registry, placed: P
 def test_what_the_guard_stands_on_cant_be_overridden(registry: Registry, placed: Placed, code: str) -> None:
     register(registry, placed, 7)
     with pytest.raises(RegistryError, match="can't be overridden"):
-        registry.override(
-            "kiosk", "precompute", (code,), NOW + timedelta(hours=1), KEY, NOW, "ada", "in a hurry"
-        )
+        registry.override("kiosk", "precompute", (code,), NOW + timedelta(hours=1), KEY, NOW, "ada", "in a hurry")
 
 
-def test_a_record_that_is_not_signed_by_a_trusted_key_refuses_all_work(
-    registry: Registry, placed: Placed
-) -> None:
+def test_a_record_that_is_not_signed_by_a_trusted_key_refuses_all_work(registry: Registry, placed: Placed) -> None:
     registry.register(*signed(placed, number=7), ("pre",), STRANGER, NOW, "eve", "mine now")
     assert codes(ask(placed, registry)) == {"registry.record"}
 
@@ -208,9 +198,7 @@ def test_a_registry_that_went_back_is_noticed_by_who_saw_it_before(
     assert codes(ask(placed, registry)) == {"registry.rewound"}
 
 
-def test_two_deployers_at_once_do_not_lose_a_record(
-    registry: Registry, placed: Placed, variables: Variables
-) -> None:
+def test_two_deployers_at_once_do_not_lose_a_record(registry: Registry, placed: Placed, variables: Variables) -> None:
     register(registry, placed, 7)
     late = Registry(lambda m, p, b: _stale(variables, m, p, b), placed.site.keys)
     variables_before = dict(variables.kept)
@@ -243,9 +231,7 @@ def test_without_an_answer_the_last_one_stands_in_for_the_grace_and_no_longer(
     assert codes(ask(placed, registry)) == {"registry.unreachable"}
 
 
-def test_without_an_answer_ever_there_is_no_grace(
-    registry: Registry, placed: Placed, variables: Variables
-) -> None:
+def test_without_an_answer_ever_there_is_no_grace(registry: Registry, placed: Placed, variables: Variables) -> None:
     variables.down = True
     assert codes(ask(placed, registry)) == {"registry.unreachable"}
 
@@ -267,9 +253,7 @@ def test_an_error_of_the_server_is_no_answer(registry: Registry, placed: Placed)
         broken.answer("kiosk", "precompute")
 
 
-def test_the_servers_clock_comes_with_its_answer(
-    registry: Registry, placed: Placed, variables: Variables
-) -> None:
+def test_the_servers_clock_comes_with_its_answer(registry: Registry, placed: Placed, variables: Variables) -> None:
     register(registry, placed, 7)
     variables.now = NOW - timedelta(minutes=10)
     assert codes(ask(placed, registry)) == {"runtime.clock"}
@@ -300,9 +284,7 @@ def test_the_version_stamped_on_the_run_is_held_against_the_release(
 
 
 def test_a_pinned_run_does_not_move_to_a_newer_release(registry: Registry, placed: Placed) -> None:
-    placed.rewrite(
-        lambda p: p.model_copy(update={"policy": p.policy.model_copy(update={"run_versions": "pinned"})})
-    )
+    placed.rewrite(lambda p: p.model_copy(update={"policy": p.policy.model_copy(update={"run_versions": "pinned"})}))
     registry.register(*placed.site.signed(), ("pre",), KEY, NOW, "ada", "deploy")
     assert codes(ask(placed, registry, run=Run("6+0123456789ab", None))) == {"run.version"}
 
