@@ -104,12 +104,14 @@ def name_keys(name: pl.Expr) -> dict[str, pl.Expr]:
     first, last = _first_name(name), bare.str.extract(r"(\S+)$")
     rest = bare.str.replace(r"^\S+", "")
     squashed = bare.str.replace_all(" ", "")
-    return {
+    forms = {
         "whole": plain.str.replace_all(" ", ""),
         "without_suffix": squashed.str.replace(r"(jr|iii|ii)$", ""),
         "nickname": (first.replace(_FIRST_NAMES) + rest).str.replace_all(" ", "").str.replace(r"(jr|iii|ii)$", ""),
         "initial": first.str.slice(0, 1) + "/" + last.str.replace(r"(jr|iii|ii)$", ""),
     }
+    # A name without a Latin letter has no form: otherwise all such names would be one.
+    return {form: key.replace("", None) for form, key in forms.items()}
 
 
 def resolve_players(found: pl.DataFrame, directory: pl.DataFrame) -> pl.DataFrame:
