@@ -15,7 +15,7 @@ from flows.run import Run, home_of, new_run_id
 from flows.slate import scheduled
 from tasks.catalog import registry
 from tasks.engine.plan import Step, cutoffs, is_played, payloads_of, results_known_at, steps_of
-from tasks.engine.processor import Mode, Need, Phase
+from tasks.engine.processor import Mode, Need
 from tasks.engine.runner import Outcome
 
 
@@ -59,8 +59,10 @@ def missing_days(run: Run, schedule: pl.DataFrame) -> list[dt.date]:
     """The game days of `schedule` for which some table that a backfill must make has no partition."""
     wanted = set(schedule.filter(is_played())["game_day"])
     required = [item.table for item in registry() if item.runs_in.get(Mode.BACKFILL) == Need.REQUIRED]
-    there = [set(run.workspace.warehouse.partitions(table)) for table in required]
-    return sorted(wanted - set.intersection(*there))
+    missing: set[dt.date] = set()
+    for table in required:
+        missing |= wanted - set(run.workspace.warehouse.partitions(table))
+    return sorted(missing)
 
 
 def _season(run: Run, season: str, schedule: pl.DataFrame, steps: list[Step]) -> list[Outcome]:
@@ -71,7 +73,7 @@ def _season(run: Run, season: str, schedule: pl.DataFrame, steps: list[Step]) ->
     outcomes: list[Outcome] = []
     for phase, subflow in PHASE_FLOWS.items():
         mine = [step for step in steps if step.phase == phase]
-        made = subflow(run, targets, mine, landed) if phase == Phase.RAW else subflow(run, targets, mine)
+        made = subflow(run, targets, mine, landed)
         outcomes += made
         failed = [
             f"{outcome.processor}: {outcome.error or '; '.join(outcome.reasons)}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -18,14 +19,14 @@ from blocks.workspace import WorkspaceError
 from flows.history import HistoryMissing, build_history
 from flows.narration import narrate
 from flows.phases import PHASE_FLOWS, ingest, predictions, publish, target_list
-from flows.report import DayReport, DayState, PhaseReport, coverage_of, markdown, top_edges
+from flows.report import DayReport, DayState, PhaseReport, coverage_of, eastern, markdown, top_edges
 from flows.run import Run, code_fingerprint, home_of, new_run_id, utc_now
 from flows.slate import slate
 from flows.terminal import local_run, show_report
 from flows.train import model_for
 from tasks.catalog import registry
 from tasks.engine.gate import GatePolicy, Verdict, decide
-from tasks.engine.plan import Plan, PlanError, plan
+from tasks.engine.plan import Plan, PlanError, Step, plan
 from tasks.engine.processor import Mode, Phase
 from tasks.engine.runner import Outcome
 from tasks.predictions.models import ModelError
@@ -82,11 +83,12 @@ def daily(
     day.time("history", lambda: build_history(day.run, seasons))
     landed = day.time("ingest", lambda: ingest(day.run, game_day, game_day, list(day.plan.payloads)))
     for phase, subflow in PHASE_FLOWS.items():
-        extra = (landed,) if phase == Phase.RAW else ()
-        day.phase(phase, lambda run, *args, subflow=subflow, extra=extra: subflow(run, *args, *extra))
+        day.phase(phase, partial(subflow, day.run, day.targets, landed=landed))
     if mode == Mode.SAME_DAY:
         model = day.time("model", lambda: model_for(day.run))
-        day.phase(Phase.PREDICTIONS, lambda run, *args: predictions(run, *args, model.id, day.reasons))
+        day.phase(
+            Phase.PREDICTIONS, partial(predictions, day.run, day.targets, model=model.id, degraded=day.reasons)
+        )
         day.time("publish", lambda: day.published(model.id))
     return day.finish(DayState.DEGRADED if day.reasons else DayState.COMPLETE)
 
@@ -121,13 +123,13 @@ class _Day:
         self.phases.append(PhaseReport(name=name, seconds=time.perf_counter() - started))
         return result
 
-    def phase(self, phase: Phase, subflow: Callable[..., list[Outcome]]) -> None:
+    def phase(self, phase: Phase, subflow: Callable[[list[Step]], list[Outcome]]) -> None:
         """Run one phase of the plan and pass its gate. Raises DayFailed if the gate says so."""
         steps = self.plan.of(phase)
         if not steps:
             return
         started, since = time.perf_counter(), utc_now()
-        outcomes = subflow(self.run, self.targets, list(steps))
+        outcomes = subflow(list(steps))
         self.phases.append(
             PhaseReport(name=phase.name.lower(), seconds=time.perf_counter() - started, outcomes=tuple(outcomes))
         )
@@ -139,7 +141,7 @@ class _Day:
             hard_limit=None,
             policy=SOURCES_POLICY if phase == Phase.RAW else PROCESSORS_POLICY,
         )
-        why = {outcome.processor: outcome.error or "; ".join(outcome.reasons) for outcome in outcomes}
+        why = {outcome.processor: (outcome.error or "; ".join(outcome.reasons)).split("\n")[0] for outcome in outcomes}
         self.reasons += [f"{reason} ({why[reason.split()[0]]})" for reason in decision.reasons]
         if decision.verdict == Verdict.FAIL:
             raise DayFailed(self.finish(DayState.FAILED))

@@ -55,15 +55,15 @@ def raw(run: Run, targets: Targets, steps: list[Step], landed: dict[str, str]) -
 
 
 @flow(name="analytics", flow_run_name="analytics {run.mode} {run.game_day}")
-def analytics(run: Run, targets: Targets, steps: list[Step]) -> list[Outcome]:
+def analytics(run: Run, targets: Targets, steps: list[Step], landed: dict[str, str]) -> list[Outcome]:
     """Phase 3: what happened in each game, and the situation of each coming one."""
-    return _run_steps(run, targets, steps)
+    return _run_steps(run, targets, steps, landed)
 
 
 @flow(name="precompute", flow_run_name="precompute {run.mode} {run.game_day}")
-def precompute(run: Run, targets: Targets, steps: list[Step]) -> list[Outcome]:
+def precompute(run: Run, targets: Targets, steps: list[Step], landed: dict[str, str]) -> list[Outcome]:
     """Phase 4: state of players and teams, and the feature store."""
-    return _run_steps(run, targets, steps)
+    return _run_steps(run, targets, steps, landed)
 
 
 @flow(name="predictions", flow_run_name="predictions {run.mode} {run.game_day}")
@@ -112,6 +112,7 @@ def publish(run: Run, plan: Plan, degraded: list[str]) -> Path:
     return path
 
 
+# The phases that every mode shares, in order.
 PHASE_FLOWS = {Phase.RAW: raw, Phase.ANALYTICS: analytics, Phase.PRECOMPUTE: precompute}
 
 

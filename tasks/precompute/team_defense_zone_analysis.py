@@ -8,6 +8,7 @@ import polars as pl
 
 from tasks.engine.contracts import Column, Contract, Direction
 from tasks.engine.processor import Mode, Need, Phase, Read, Span, processor
+from tasks.precompute.state import with_state
 
 WINDOW_GAMES = 15
 ROLE_MEMORY = 0.05
@@ -132,16 +133,10 @@ def _league(allowed: pl.DataFrame) -> pl.DataFrame:
 
 
 def _by_role(games: pl.DataFrame, cache: pl.DataFrame, zones: pl.DataFrame) -> pl.DataFrame:
-    before = {"on": "game_day", "by": "player_id", "allow_exact_matches": False, "check_sortedness": False}
-    state = cache.select("player_id", "game_day", "games", rate="points_per_minute_ewm_03").sort("game_day")
-    role = zones.select("player_id", "game_day", "role").sort("game_day")
-    played = (
-        games.filter("played")
-        .sort("game_day")
-        .join_asof(state, **before)
-        .join_asof(role, **before)
-        .filter(pl.col("games") >= EXPECTATION_NEEDS_GAMES)
-    )
+    state = cache.rename({"points_per_minute_ewm_03": "rate"})
+    played = with_state(
+        with_state(games.filter("played"), state, "player_id", ("games", "rate")), zones, "player_id", ("role",)
+    ).filter(pl.col("games") >= EXPECTATION_NEEDS_GAMES)
     scored = played.group_by("opponent_id", "game_day", "role").agg(
         points=pl.col("points").sum().cast(pl.Float64), expected=(pl.col("rate") * pl.col("minutes")).sum()
     )

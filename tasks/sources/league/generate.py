@@ -17,7 +17,7 @@ from .seeds import stream
 from .teams import Team, teams
 
 GAME_LENGTH = timedelta(hours=2, minutes=20)
-ROSTER_SNAPSHOT_DAYS = 7
+ROSTER_SNAPSHOT_DAYS = 1
 
 
 @dataclass(frozen=True)

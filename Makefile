@@ -1,0 +1,48 @@
+# Two commands for a new user: `make run` and `make test`. Each sets up its own virtual environment.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+DAY    ?= 2025-12-29
+MODE   ?= same_day
+export PYTHONUNBUFFERED = 1
+
+.PHONY: run test lint types tests test-all chaos benchmark lock clean
+
+run: $(READY)  ## the same-day pipeline for DAY on the simulated league, or on real seasons with DATA=FOLDER
+	$(BIN)/python -m flows.daily --mode $(MODE) --game-day $(DAY) $(if $(DATA),--data "$(DATA)")
+
+test: lint types tests  ## what CI runs
+
+lint: $(READY)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: $(READY)
+	$(BIN)/mypy
+
+tests: $(READY)
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow and not chaos"
+
+test-all: $(READY)  ## with the slow tests: real servers and workers, real data where REAL_DATA_DIR is set
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not chaos"
+
+chaos: $(READY)  ## processes killed at random moments, in full
+	$(BIN)/python -m pytest -m chaos
+
+benchmark: $(READY)  ## feature store for a season and for one day, beside pandas; Prefect's share of a run
+	$(BIN)/python -m benchmarks.feature_store $(if $(DATA),--data "$(DATA)")
+	$(BIN)/python -m benchmarks.prefect_overhead
+
+$(READY): requirements.lock
+	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make PYTHON=python3.11")'
+	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --require-hashes -r requirements.lock
+	touch $@
+
+lock:  ## resolve the dependencies anew (needs uv)
+	uv pip compile pyproject.toml --extra dev --generate-hashes --python-version 3.11 --no-header --no-annotate \
+	    --no-emit-index-url --no-emit-find-links --upgrade -o requirements.lock
+
+clean:  ## remove what runs have made; the environment stays
+	rm -rf .pipeline .pytest_cache .mypy_cache .ruff_cache .hypothesis
