@@ -1,0 +1,49 @@
+"""What the landing zone promises: payloads are kept byte for byte, whole, under a name that says what they are."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+
+import pytest
+
+from blocks.landing import LocalLanding, Payload
+
+DAY = dt.date(2025, 12, 29)
+FETCHED = dt.datetime(2025, 12, 29, 12, 30, 0, 250_000, dt.timezone(dt.timedelta(hours=-5)))
+
+
+def payload(body: bytes = b"\x00\xffraw", last: dt.date = DAY) -> Payload:
+    return Payload("folder", "prop_lines", DAY, last, FETCHED, FETCHED, "parquet", body)
+
+
+@pytest.fixture
+def landing(tmp_path: Path) -> LocalLanding:
+    return LocalLanding(folder=tmp_path / "landing")
+
+
+def test_a_payload_comes_back_byte_for_byte(landing: LocalLanding) -> None:
+    assert landing.get(landing.put(payload())) == b"\x00\xffraw"
+
+
+def test_a_payload_is_named_by_source_kind_days_and_fetch_time_in_utc(landing: LocalLanding) -> None:
+    assert landing.put(payload()) == "folder/prop_lines/2025-12-29/20251229T173000250000Z.parquet"
+    week = payload(last=DAY + dt.timedelta(days=6))
+    assert landing.put(week) == "folder/prop_lines/2025-12-29_2026-01-04/20251229T173000250000Z.parquet"
+
+
+def test_a_payload_is_whole_or_not_there(landing: LocalLanding, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = landing.put(payload(b"first"))
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        landing.put(payload(b"second, longer"))
+    assert landing.get(name) == b"first"
+
+
+def test_a_payload_that_never_landed_is_not_found(landing: LocalLanding) -> None:
+    with pytest.raises(FileNotFoundError):
+        landing.get("folder/prop_lines/2025-12-29/nothing.parquet")

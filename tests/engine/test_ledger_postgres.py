@@ -1,0 +1,119 @@
+"""The ledger's promises on PostgreSQL, where the machine has one: by its URL alone, with the same numbers."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+from ledger_writer import AT, DAY, write
+from sqlalchemy.util import greenlet_spawn
+
+from tasks.engine.ledger import Ledger, State
+
+T = TypeVar("T")
+PROGRAMS = ("initdb", "pg_ctl", "postgres")
+# SQLAlchemy's own driver for postgresql:// is psycopg; without it the same statements go through asyncpg.
+DRIVER = "postgresql" if importlib.util.find_spec("psycopg") else "postgresql+asyncpg"
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        any(shutil.which(name) is None for name in PROGRAMS), reason="PostgreSQL (initdb, pg_ctl) is not installed"
+    ),
+    pytest.mark.skipif(
+        DRIVER != "postgresql" and importlib.util.find_spec("asyncpg") is None,
+        reason="no PostgreSQL driver (psycopg or asyncpg) is installed",
+    ),
+]
+
+
+def reached(work: Callable[[], T]) -> T:
+    """What `work` gives, with the ledger's statements going through whichever driver there is."""
+    return work() if DRIVER == "postgresql" else asyncio.run(greenlet_spawn(work))
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    """A PostgreSQL of our own, run by an unprivileged user since it refuses to be run by root."""
+    as_user: list[str] = []
+    folder = Path(tempfile.mkdtemp(prefix="courtside-postgres-"))
+    if os.geteuid() == 0:
+        if shutil.which("setpriv") is None:
+            pytest.skip("PostgreSQL does not run as root, and setpriv is not installed")
+        shutil.chown(folder, "nobody", "nogroup")
+        as_user = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    data, log = folder / "data", folder / "log"
+    options = f"-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories= -c fsync=off"
+
+    def run(*command: str) -> None:
+        subprocess.run([*as_user, *command], check=True, cwd=folder, timeout=120, stdout=subprocess.DEVNULL)
+
+    try:
+        run("initdb", "-D", str(data), "-A", "trust", "-U", "courtside", "--no-sync", "-E", "UTF8", "--locale=C")
+        run("pg_ctl", "-D", str(data), "-w", "-l", str(log), "-o", options, "start")
+        try:
+            yield f"{DRIVER}://courtside@127.0.0.1:{port}/postgres"
+        finally:
+            run("pg_ctl", "-D", str(data), "-w", "-m", "immediate", "stop")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_a_row_comes_back_from_postgresql_as_from_sqlite(url: str, tmp_path: Path) -> None:
+    def one_row(at: str) -> dict[str, object]:
+        ledger = Ledger(at)
+        row = ledger.started(
+            run_id="one-row",
+            processor="schedule",
+            phase=2,
+            mode="same_day",
+            first_game_day=DAY,
+            game_day=DAY,
+            at=AT,
+        )
+        ledger.ended(
+            row,
+            state=State.PARTIAL,
+            at=AT,
+            duration_s=1.5,
+            rows_in={"found": 12},
+            missing_sample=["2025-12-29 / 0022500441"],
+            degraded_reasons=[],
+            error_message=None,
+        )
+        assert ledger.faults == 0
+        [found] = ledger.runs(run_id="one-row")
+        return {name: value for name, value in found.items() if name != "id"}
+
+    there = reached(lambda: one_row(url))
+    assert there == one_row(f"sqlite:///{tmp_path}/ledger.sqlite")
+    assert there["started_at"] == AT
+
+
+def test_writers_at_once_lose_no_row_and_share_no_attempt(url: str) -> None:
+    def writer(_: int) -> int:
+        def work() -> int:
+            ledger = Ledger(url)
+            write(ledger, 25)
+            return ledger.faults
+
+        return reached(work)
+
+    with ThreadPoolExecutor(3) as pool:
+        assert list(pool.map(writer, range(3))) == [0, 0, 0]
+    rows = reached(lambda: Ledger(url).runs(processors=["team_box_scores"]))
+    assert sorted(row["attempt"] for row in rows) == list(range(1, 76))
+    assert {row["state"] for row in rows} == {"COMPLETE"}
