@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import datetime as dt
 from pathlib import Path
+from typing import Annotated
 
 import polars as pl
+import typer
 from prefect import flow
+from rich.console import Console
 
 from blocks.warehouse import DayRange
+from blocks.workspace import WorkspaceError
 from flows.narration import narrate
 from flows.phases import PHASE_FLOWS, ingest, target_list
-from flows.run import Run, home_of, new_run_id
+from flows.run import Run, code_fingerprint, home_of, new_run_id
 from flows.slate import scheduled
+from flows.terminal import local_run
 from tasks.catalog import registry
 from tasks.engine.plan import Step, cutoffs, is_played, payloads_of, results_known_at, steps_of
 from tasks.engine.processor import Mode, Need
 from tasks.engine.runner import Outcome
+from tasks.sources.base import SourceError
 
 
 class BackfillFailed(Exception):
@@ -36,6 +42,8 @@ def backfill(
     Features of a day hold what a same-day run at the default hour would have known. Days that are already complete are
     left alone, so an interrupted backfill goes on where it stopped. Raises BackfillFailed.
     """
+    if last < first:
+        raise SourceError(f"the last game day {last} is before the first {first}: give them the other way round")
     run = Run(
         run_id=new_run_id(Mode.BACKFILL, last),
         mode=Mode.BACKFILL,
@@ -83,3 +91,37 @@ def _season(run: Run, season: str, schedule: pl.DataFrame, steps: list[Step]) ->
         if failed:
             raise BackfillFailed(f"{season}: " + "; ".join(failed))
     return outcomes
+
+
+cli = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@cli.command()
+def main(
+    first: Annotated[dt.datetime, typer.Option(formats=["%Y-%m-%d"], help="First game day.")],
+    last: Annotated[dt.datetime, typer.Option(formats=["%Y-%m-%d"], help="Last game day.")],
+    data: Annotated[
+        Path | None, typer.Option(help="Folder of seasons (docs/data.md). Default: the bundled simulated league.")
+    ] = None,
+    home: Annotated[Path | None, typer.Option(help="Folder of tables. Default: one per source in .pipeline.")] = None,
+) -> None:
+    """Build every table of phases 2 to 4 for a range of game days. What is complete is left alone.
+
+    Exit code 0: everything is there. 1: a required output could not be made. 2: something you can put right.
+    """
+    console = Console()
+    try:
+        with local_run(console):
+            outcomes = backfill(first.date(), last.date(), data, home, code_fingerprint())
+    except BackfillFailed as error:
+        console.print(f"[bold red]failed:[/] {error}", soft_wrap=True, highlight=False)
+        raise typer.Exit(1) from None
+    except (SourceError, WorkspaceError) as error:
+        console.print(f"[bold red]error:[/] {error}", soft_wrap=True, highlight=False)
+        raise typer.Exit(2) from None
+    rows = sum(outcome.rows for outcome in outcomes)
+    console.print(f"{len(outcomes)} outputs, {rows:,} rows" if outcomes else "every day was complete already")
+
+
+if __name__ == "__main__":
+    cli()

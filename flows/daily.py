@@ -12,6 +12,7 @@ from typing import Annotated, TypeVar
 import typer
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.runtime import flow_run
 from pydantic import AwareDatetime, Field
 from rich.console import Console
 
@@ -26,7 +27,7 @@ from flows.terminal import local_run, show_report
 from flows.train import model_for
 from tasks.catalog import registry
 from tasks.engine.gate import GatePolicy, Verdict, decide
-from tasks.engine.plan import Plan, PlanError, Step, plan
+from tasks.engine.plan import EASTERN, Plan, PlanError, Step, plan
 from tasks.engine.processor import Mode, Phase
 from tasks.engine.runner import Outcome
 from tasks.predictions.models import ModelError
@@ -52,10 +53,21 @@ class DayFailed(Exception):
         super().__init__(f"{report.mode} {report.game_day}: " + "; ".join(report.reasons))
 
 
-@flow(name="daily", flow_run_name="{mode} {game_day}")
+def _run_name() -> str:
+    """As `same-day 2025-12-29`, also where the game day is left to the schedule."""
+    given = flow_run.parameters
+    mode = Mode(given["mode"])
+    day = given.get("game_day") or scheduled_game_day(mode, flow_run.scheduled_start_time or utc_now())
+    return f"{mode.value.replace('_', '-')} {day}"
+
+
+@flow(name="daily", flow_run_name=_run_name)
 def daily(
     mode: Annotated[Mode, Field(description="same_day predicts; overnight takes in the results of a finished day.")],
-    game_day: Annotated[dt.date, Field(description="Date of the games in America/New_York.")],
+    game_day: Annotated[
+        dt.date | None,
+        Field(description="Date of the games in America/New_York. None: the day for which this run was scheduled."),
+    ] = None,
     as_of: Annotated[
         AwareDatetime | None,
         Field(description="Use only facts known by then. None: the mode's usual hour of that day."),
@@ -76,6 +88,7 @@ def daily(
 
     Raises DayFailed if a critical output could not be made, and one of BadInput for what a person has to put right.
     """
+    game_day = game_day or scheduled_game_day(mode, flow_run.scheduled_start_time or utc_now())
     day = _Day(mode, game_day, as_of, data, home_of(data, home))
     if not day.plan.games:
         return day.finish(DayState.NO_GAMES, f"No games on {game_day}: nothing is expected and nothing is published.")
@@ -86,11 +99,18 @@ def daily(
         day.phase(phase, partial(subflow, day.run, day.targets, landed=landed))
     if mode == Mode.SAME_DAY:
         model = day.time("model", lambda: model_for(day.run))
-        day.phase(
-            Phase.PREDICTIONS, partial(predictions, day.run, day.targets, model=model.id, degraded=day.reasons)
-        )
+        day.phase(Phase.PREDICTIONS, partial(predictions, day.run, day.targets, model=model.id, degraded=day.reasons))
         day.time("publish", lambda: day.published(model.id))
     return day.finish(DayState.DEGRADED if day.reasons else DayState.COMPLETE)
+
+
+def scheduled_game_day(mode: Mode, scheduled: dt.datetime) -> dt.date:
+    """The game day of a run that a schedule made: New York's date then, or for overnight the day before.
+
+    It follows from the instant for which the run was scheduled, so a run that starts late keeps its day.
+    """
+    day = scheduled.astimezone(EASTERN).date()
+    return day - dt.timedelta(days=1) if mode == Mode.OVERNIGHT else day
 
 
 class _Day:
@@ -111,10 +131,8 @@ class _Day:
         self.reasons: list[str] = []
         self.model_id: str | None = None
         self.publication: Path | None = None
-        tip_offs = (
-            f"first tip-off {self.plan.first_tip_off:%H:%M} UTC" if self.plan.first_tip_off else "tip-offs unknown"
-        )
-        narrate("plan", mode.value, f"{len(self.plan.games)} games on {game_day}, {tip_offs}")
+        first = eastern(self.plan.first_tip_off)
+        narrate("plan", mode.value, f"{len(self.plan.games)} games on {game_day}, first tip-off {first}")
 
     def time(self, name: str, work: Callable[[], T]) -> T:
         """Do one thing and note how long it took."""
@@ -199,7 +217,7 @@ def main(
         dt.datetime | None,
         typer.Option(
             formats=["%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M%z"],
-            help="Use only facts known by then, with an offset: 2025-12-29T12:30-05:00. Default: the mode's usual hour.",
+            help="Use only facts known by then, as 2025-12-29T12:30-05:00. Default: the mode's usual hour.",
         ),
     ] = None,
     data: Annotated[

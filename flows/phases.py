@@ -1,4 +1,4 @@
-"""The six phases as subflows. What each one runs comes from the plan; how a processor is run is the engine's business."""
+"""The six phases as subflows. What each runs comes from the plan; how a processor is run is the engine's business."""
 
 from __future__ import annotations
 

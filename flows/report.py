@@ -155,8 +155,8 @@ def markdown(report: DayReport) -> str:
             "|---|---|---|---|---|---|---|",
         ]
         lines += [
-            f"| {edge.player} | {edge.team} v {edge.opponent} | {edge.line:g} | {edge.predicted:.1f} | {edge.edge:+.1f} | "
-            f"{edge.over_probability:.0%} | {edge.recommendation} |"
+            f"| {edge.player} | {edge.team} v {edge.opponent} | {edge.line:g} | {edge.predicted:.1f} "
+            f"| {edge.edge:+.1f} | {edge.over_probability:.0%} | {edge.recommendation} |"
             for edge in report.edges
         ]
     if report.publication:

@@ -65,7 +65,7 @@ class Run(Frozen):
         return Job(self.run_id, self.mode, targets, self.fingerprint, flow_run_id, tuple(degraded))
 
     def shop(self, landed: Mapping[str, str], model: str | None = None) -> Shop:
-        """The edges for processors: `landed` gives the payload name of each kind, `model` the id of the model to load."""
+        """The edges for processors: `landed` gives each kind's payload name, `model` the id of the model to load."""
 
         def payload(kind: str, _: DayRange) -> pl.DataFrame:
             if kind not in landed:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import polars as pl
 
 from tasks import parsing
 from tasks.engine.contracts import Column, Contract
-from tasks.engine.processor import Cleaned, Landed, Mode, Need, Phase, processor
+from tasks.engine.plan import is_played
+from tasks.engine.processor import Cleaned, Landed, Mode, Need, Phase, Read, Span, processor
 from tasks.identity import team_id
 from tasks.raw.cleaning import Field, Rule, clean, team, text, whole
 from tasks.sources.base import Kind
@@ -40,13 +43,19 @@ FIELDS = (
 )
 
 
+def every_game_day(inputs: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
+    """A day with games has a report: an empty one is a failed fetch, not a healthy league."""
+    return inputs["schedule"].filter(is_played()).select("game_day").unique()
+
+
 @processor(
     phase=Phase.RAW,
     writes=CONTRACT,
-    reads={"found": Landed(Kind.INJURY_REPORT)},
+    reads={"found": Landed(Kind.INJURY_REPORT), "schedule": Read("schedule", Span.ON)},
     runs_in={Mode.OVERNIGHT: Need.OPTIONAL, Mode.SAME_DAY: Need.REQUIRED, Mode.BACKFILL: Need.OPTIONAL},
+    expects=every_game_day,
 )
-def injury_report(found: pl.DataFrame, targets: pl.DataFrame) -> Cleaned:
+def injury_report(found: pl.DataFrame, schedule: pl.DataFrame, targets: pl.DataFrame) -> Cleaned:
     """One row per player and report, with the five official statuses and nothing else."""
     rules = (Rule("status", ~pl.col("status").is_in(STATUSES), f"is none of {', '.join(STATUSES)}"),)
     return clean(

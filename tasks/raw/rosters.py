@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import polars as pl
 
 from tasks import parsing
 from tasks.engine.contracts import Column, Contract
-from tasks.engine.processor import Cleaned, Landed, Mode, Need, Phase, processor
+from tasks.engine.plan import is_played
+from tasks.engine.processor import Cleaned, Landed, Mode, Need, Phase, Read, Span, processor
 from tasks.identity import team_id
 from tasks.raw.cleaning import Field, clean, team, text, whole
+from tasks.sides import sides
 from tasks.sources.base import Kind
 
 OLDEST_DAYS = 3  # a roster older than this degrades what is made of it
@@ -38,13 +42,19 @@ FIELDS = (
 )
 
 
+def every_team_that_plays(inputs: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
+    """Both teams of every game."""
+    return sides(inputs["schedule"].filter(is_played())).select("game_day", "team_id")
+
+
 @processor(
     phase=Phase.RAW,
     writes=CONTRACT,
-    reads={"found": Landed(Kind.ROSTERS)},
+    reads={"found": Landed(Kind.ROSTERS), "schedule": Read("schedule", Span.ON)},
     runs_in={Mode.OVERNIGHT: Need.OPTIONAL, Mode.SAME_DAY: Need.REQUIRED, Mode.BACKFILL: Need.OPTIONAL},
+    expects=every_team_that_plays,
 )
-def rosters(found: pl.DataFrame, targets: pl.DataFrame) -> Cleaned:
+def rosters(found: pl.DataFrame, schedule: pl.DataFrame, targets: pl.DataFrame) -> Cleaned:
     """Every team's last snapshot at or before each target day. One team missing does not lose the other 29."""
     # Snapshots are about the days that follow them, so none is refused for its own date.
     days = targets.select("game_day")
