@@ -1,5 +1,5 @@
-"""Files a release relies on outside its packages, such as a model: their paths, digests, and whether they
-are the same.
+"""Files a release relies on outside its packages, such as a model: their paths, digests, and whether they are
+the same.
 """
 
 from __future__ import annotations

@@ -1,6 +1,4 @@
-"""Building a release: look at everything, refuse what is broken or uncommitted, and write down what is
-there.
-"""
+"""Building a release: look at everything, refuse what is broken or uncommitted, and write down what is there."""
 
 from __future__ import annotations
 
@@ -44,11 +42,9 @@ class Built:
 def build(root: Path, role: str, now: datetime, number: int | None = None, allow_dirty: bool = False) -> Built:
     """Build the manifest of `role` from the tree at `root`.
 
-    Without `number` the release number is the count of commits. IntegrityError, with every reason, on a
-    dirty tree
-    (unless allowed, and then marked), an undefined name, a failing import, an entrypoint that does not load,
-    an
-    edited package; ValueError on a faulty project file or lock.
+    Without `number` the release number is the count of commits. IntegrityError, with every reason, on a dirty
+    tree (unless allowed, and then marked), an undefined name, a failing import, an entrypoint that does not
+    load, an edited package; ValueError on a faulty project file or lock.
     """
     started = time.perf_counter()
     project = read_project(root)

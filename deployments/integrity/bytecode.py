@@ -1,6 +1,4 @@
-"""Stale bytecode: compiled files that Python would run although the source beside them says something
-else.
-"""
+"""Stale bytecode: compiled files that Python would run although the source beside them says something else."""
 
 from __future__ import annotations
 
@@ -23,11 +21,9 @@ HASH_BASED, CHECKED = 0b01, 0b10
 def stale_bytecode(root: Path, sources: Iterable[str], memory: Path | None = None) -> list[str]:
     """The sources (relative paths) for which this interpreter would run other code than the source says.
 
-    Compiled files that Python itself would reject (older, other magic, checked hash that fails) are
-    harmless. Those
-    it would trust are compared with a fresh compilation, once: `memory` is a file in which pairs that were
-    found
-    equal are remembered by digest.
+    Compiled files that Python itself would reject (older, other magic, checked hash that fails) are harmless.
+    Those it would trust are compared with a fresh compilation, once: `memory` is a file in which pairs that
+    were found equal are remembered by digest.
     """
     known = _recall(memory)
     fresh: set[str] = set()

@@ -131,9 +131,7 @@ def diff(
     other: Annotated[Path | None, typer.Argument(help="another; default: what lies here")] = None,
     root: Root = None,
 ) -> None:
-    """Name the files that differ between two releases, or between a release and what is here; exit 1 if
-    any.
-    """
+    """Name the files that differ between two releases, or between a release and what is here; exit 1 if any."""
     first = _read(one)
     if other is not None:
         second = _read(other)
@@ -201,9 +199,7 @@ def override(
     root: Root = None,
     key: KeyFile = None,
 ) -> None:
-    """Let findings of these codes through for some hours; recorded, and shown on every run it lets
-    through.
-    """
+    """Let findings of these codes through for some hours; recorded, and shown on every run it lets through."""
     now = datetime.now(UTC)
     site = Site.here(root)
     with Registry.connect(site.keys) as registry:

@@ -1,5 +1,5 @@
-"""Content digests: canonical JSON, one file, and the tree of files a role ships. Nothing here imports
-project code.
+"""Content digests: canonical JSON, one file, and the tree of files a role ships. Nothing here imports project
+code.
 """
 
 from __future__ import annotations
@@ -74,10 +74,8 @@ def read_tree(root: Path, ships: Iterable[str], ignore: Iterable[str] = ()) -> T
     """Read every file under `root` that matches `ships` and not `ignore`.
 
     `strangers` are files that Python would import although no source stands behind them (compiled modules
-    outside
-    `__pycache__`, extension modules that no glob names) in folders that ship code. `linked_folders` are
-    symbolic
-    links to folders, which a digest can't follow and an import would.
+    outside `__pycache__`, extension modules that no glob names) in folders that ship code. `linked_folders`
+    are symbolic links to folders, which a digest can't follow and an import would.
     """
     ships, ignored = tuple(ships), (*ignore, *ALWAYS_IGNORED)
     files: dict[str, str] = {}

@@ -88,7 +88,7 @@ class Report:
         if self.ok:
             return f"{self.subject}: verified in {self.elapsed_ms:.0f} ms"
         reasons = "; ".join(
-            f"{f.code}: expected {f.expected}, found {f.found}" + (f" ({shorten(f.names)})" if f.names else "")
+            (f"{f.code}: expected {f.expected}, found {f.found}") + (f" ({shorten(f.names)})" if f.names else "")
             for f in self.refused
         )
         return f"{self.subject}: refused. {reasons}"

@@ -16,7 +16,7 @@ from .probe import probe_findings
 from .record import RegistryError
 from .registry import Registry, Unreachable
 from .release import Site
-from .verifier import Expectation, apply_overrides, check_place, check_release
+from .verifier import Expectation, apply_overrides, check_content, check_place, check_release
 
 VERSION = re.compile(r"^([1-9][0-9]*)\+([0-9a-f]{12})(\.dirty)?$")
 Connect = Callable[[Site], Registry]
@@ -92,15 +92,16 @@ def connect(site: Site) -> Registry:
 
 
 def verify_local(site: Site, full: bool = False) -> Report:
-    """What lies here against the manifest that `build` wrote, without server or key; `full` also imports and
-    links.
+    """The content here against the manifest that `build` wrote, without server, key or settings.
+
+    `full` also imports and links, which is then remembered: an image does it while it is built.
     """
     started = time.perf_counter()
     try:
         _, manifest = site.unsigned()
-        findings = list(check_place(site, manifest))
+        findings = list(check_content(site, manifest))
         if full and not any(f.severity is Severity.REFUSE for f in findings):
-            findings += probe_findings(site, manifest)
+            findings += probe_findings(site, manifest, ask_project=False)
     except EnvelopeError as error:
         findings = [unsigned(error)]
     return Report("local", tuple(findings), _since(started))

@@ -2,8 +2,8 @@
 imports.
 
 It finds what a compiler does not: a name nobody defined, an attribute a module lost, an import that only
-fails on
-the path that is taken once a month. It runs project code (imports), so call it in a process of its own.
+fails on the path that is taken once a month. It runs project code (imports), so call it in a process of its
+own.
 """
 
 from __future__ import annotations
@@ -41,8 +41,7 @@ def check_modules(root: Path, paths: Iterable[str], roots: Iterable[str], option
     """Import and link all shipped modules (`paths`, relative to `root`, which has to be on the import path).
 
     `roots` are the project's own packages: importing a module of theirs that is not shipped is a fault.
-    `optional`
-    are packages whose absence is intended.
+    `optional` are packages whose absence is intended.
     """
     shipped = {module_name(path): path for path in sorted(paths) if path.endswith(".py")}
     world = _World(frozenset(shipped), frozenset(roots), tuple(optional))

@@ -119,9 +119,7 @@ class Artifact(_Strict):
 
 
 class Fact(_Strict):
-    """Something the project says of itself (a feature set's version): the value, and what was asked for
-    it.
-    """
+    """Something the project says of itself (a feature set's version): the value, and what was asked for it."""
 
     source: str
     value: str | int | bool
@@ -179,9 +177,7 @@ def expiry(built_at: datetime, policy: Policy) -> datetime:
 
 
 def wrap(predicate: Predicate) -> Envelope:
-    """The unsigned envelope of a manifest. The payload is canonical JSON; verification never writes it
-    anew.
-    """
+    """The unsigned envelope of a manifest. The payload is canonical JSON; verification never writes it anew."""
     statement = {
         "_type": STATEMENT_TYPE,
         "subject": [subject_of(predicate).model_dump(mode="json")],

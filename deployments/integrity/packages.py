@@ -20,9 +20,7 @@ def normalise(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Distribution:
-    """One installed distribution. `record` is the digest of its wheel's file list, empty if it carries
-    none.
-    """
+    """One installed distribution. `record` is the digest of its wheel's file list, empty if it carries none."""
 
     name: str
     version: str

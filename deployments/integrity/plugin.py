@@ -20,9 +20,8 @@ def setup_environment(*, ctx: Any) -> None:
     """Refuse with SystemExit, every reason in its text. A doubt of any kind is a refusal, for this is the
     last net.
 
-    INTEGRITY_ROOT names the release's folder (in an image: set it in the image). INTEGRITY_EXPECT, set on
-    the service
-    and not in the image, may name the `project/role` that is expected there.
+    INTEGRITY_ROOT names the release's folder (in an image: set it in the image). INTEGRITY_EXPECT, set on the
+    service and not in the image, may name the `project/role` that is expected there.
     """
     started = time.perf_counter()
     try:

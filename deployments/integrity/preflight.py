@@ -39,11 +39,9 @@ def fingerprint(role: str | None = None, now: datetime | None = None, root: Path
     """Prove which release this flow run is; IntegrityError with every reason if it is not the expected one.
 
     A run that a deployment made must be the release that the registry expects of the role its pull step
-    proved; where
-    no pull step ran (`serve()`), of `role`, or else of the role the release file claims. A run started by
-    hand is held
-    against the release file that lies here; in a working copy that holds none it is `unreleased`, with its
-    digest.
+    proved; where no pull step ran (`serve()`), of `role`, or else of the role the release file claims. A run
+    started by hand is held against the release file that lies here; in a working copy that holds none it is
+    `unreleased`, with its digest.
     """
     now = now or datetime.now(UTC)
     site = Site.here(root)
@@ -53,19 +51,17 @@ def fingerprint(role: str | None = None, now: datetime | None = None, root: Path
     if deployed is None:
         verdict = _local(site, role)
     else:
-        run, labels = deployed
-        project = str(labels.get("integrity.project") or read_project(site.root).project)
-        claimed = str(labels.get("integrity.role") or role or _claimed_role(site))
-        verdict = verify(site, Question(project, claimed), now, run=run, extra=lambda m: _loaded(site, m))
+        run, question = deployed
+        question = question or Question(read_project(site.root).project, role or _claimed_role(site))
+        verdict = verify(site, question, now, run=run, extra=lambda m: _loaded(site, m))
     manifest = verdict.proven()
     release, digest = manifest.release.version, manifest.code.digest
     return Fingerprint(manifest.project, manifest.role, release, digest, verdict.stamp(), site, manifest)
 
 
 def unchanged(stamped: Fingerprint) -> None:
-    """The files are still those of the fingerprint: call it when the work is done. IntegrityError names
-    those that
-    are not, for code that was imported late may have come from another release.
+    """The files are still those of the fingerprint: call it when the work is done. IntegrityError names those
+    that are not, for code that was imported late may have come from another release.
     """
     if stamped.manifest is None:
         return
@@ -138,8 +134,8 @@ def _loaded(site: Site, manifest: Predicate) -> list[Finding]:
     return list(check_origin(site.root, manifest.code.roots, sys.path))
 
 
-def _deployed_run() -> tuple[Run, Mapping[str, object]] | None:
-    """The current flow run and its labels, if a deployment made it; its entrypoint is asked of the server."""
+def _deployed_run() -> tuple[Run, Question | None] | None:
+    """The current flow run, if a deployment made it, and whom to ask about: both as the server has them."""
     from prefect.client.orchestration import get_client
     from prefect.context import FlowRunContext
 
@@ -149,4 +145,10 @@ def _deployed_run() -> tuple[Run, Mapping[str, object]] | None:
         return None
     with get_client(sync_client=True) as client:
         entrypoint = client.read_deployment(run.deployment_id).entrypoint
-    return Run(run.deployment_version, entrypoint), run.labels
+    project, role = (str(run.labels.get(f"integrity.{name}") or "") for name in ("project", "role"))
+    question = None
+    if project and role:
+        question = Question(project, role)
+    elif run.work_pool_name:
+        question = Question(pool=run.work_pool_name)
+    return Run(run.deployment_version, entrypoint), question

@@ -1,7 +1,6 @@
-"""The slow look at a release, in a process of its own: import and link all modules, load the entrypoints,
-ask the
-project's facts and checks. Parent: `run_probe`. Child: `python -m <package>.probe`, a request on stdin, JSON
-out.
+"""The slow look at a release, in a process of its own: import and link all modules, load the entrypoints, ask
+the project's facts and checks. Parent: `run_probe`. Child: `python -m <package>.probe`, a request on stdin,
+JSON out.
 """
 
 from __future__ import annotations
@@ -113,17 +112,18 @@ def run_probe(
     )
 
 
-def probe_findings(site: Site, manifest: Predicate) -> list[Finding]:
+def probe_findings(site: Site, manifest: Predicate, ask_project: bool = True) -> list[Finding]:
     """The slow part, in a process of its own: imports, links, entrypoints, facts, the project's checks.
 
     A tree that was imported and linked without a fault, with the same packages on the same interpreter, is
-    remembered
-    (an image can do it while it is built: `verify --local --full`). Facts and checks are asked each time.
+    remembered (an image can do it while it is built: `verify --local --full`). Facts and checks, which may
+    need the service's settings, are asked each time if `ask_project`.
     """
     linked = _Linked(site, manifest)
     known = linked.is_known()
-    facts = {name: fact.source for name, fact in manifest.facts.items()}
-    if known and not facts and not manifest.checks:
+    facts = {name: fact.source for name, fact in manifest.facts.items()} if ask_project else {}
+    checks = manifest.checks if ask_project else ()
+    if known and not facts and not checks:
         return []
     probe = run_probe(
         site.root,
@@ -132,7 +132,7 @@ def probe_findings(site: Site, manifest: Predicate) -> list[Finding]:
         manifest.optional_imports,
         [] if known else [e.name for e in manifest.entrypoints],
         facts,
-        manifest.checks,
+        checks,
     )
     findings = [*probe.findings(), *_drift(probe, manifest)]
     if not findings and not known:

@@ -53,13 +53,11 @@ class ProjectSpec(_Strict):
     """The whole project file.
 
     `roots` are the top-level packages; `ships` and `settings` here hold for every role and a role's own are
-    added.
-    `artifacts` name files outside the packages (a model); `${NAME}` in them is read from the environment.
-    `facts` and `checks` are `module:attribute` of the project: a fact is a value or a function without
-    parameters that
-    returns one; a check takes none and returns a list of sentences, each a reason to refuse (an empty list
-    is good).
-    `zones` maps a time zone to sentences `UTC instant = local instant` that must come out so.
+    added. `artifacts` name files outside the packages (a model); `${NAME}` in them is read from the
+    environment. `facts` and `checks` are `module:attribute` of the project: a fact is a value or a function
+    without parameters that returns one; a check takes none and returns a list of sentences, each a reason to
+    refuse (an empty list is good). `zones` maps a time zone to sentences `UTC instant = local instant` that
+    must come out so.
     """
 
     project: Slug

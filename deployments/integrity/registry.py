@@ -1,9 +1,8 @@
 """The registry of expected releases, kept on the Prefect server as a chain of Variables: one per record,
 never changed.
 
-A Variable is created with POST, which the server answers with 409 if the name exists: appending is atomic,
-on the
-open-source server and on Prefect Cloud alike. Reading the last record is one request.
+A Variable is created with POST, which the server answers with 409 if the name exists: appending is atomic, on
+the open-source server and on Prefect Cloud alike. Reading the last record is one request.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ import json
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Any
@@ -38,6 +37,7 @@ from .record import (
 
 MAX_VALUE_CHARACTERS = 5000  # Prefect's limit for a Variable
 PAGE = 200
+CLAIMS_KEPT = timedelta(days=30)
 
 
 Send = Callable[[str, str, dict[str, Any] | None], httpx.Response]
@@ -55,8 +55,8 @@ class _Link:
 
 
 class Registry:
-    """Reads and appends records. `send(method, path, body)` speaks to the Prefect API; `keys` are trusted
-    for reading.
+    """Reads and appends records. `send(method, path, body)` speaks to the Prefect API; `keys` are trusted for
+    reading.
     """
 
     def __init__(self, send: Send, keys: Mapping[str, Ed25519PublicKey]):
@@ -116,9 +116,7 @@ class Registry:
         return (heads[0].envelope, heads[0].record) if heads else None
 
     def history(self, project: str, role: str) -> list[Record]:
-        """The whole chain, oldest first; RegistryError if a link is missing or does not fit its
-        predecessor.
-        """
+        """The whole chain, oldest first; RegistryError if a link is missing or does not fit its predecessor."""
         links = [self._open(value) for value in self._read([chain_tag(project, role)])]
         links.sort(key=lambda link: link.record.sequence)
         previous = None
@@ -144,7 +142,9 @@ class Registry:
         link = self._head(predicate.project, predicate.role)
         head, digest = (link.record, link.envelope.digest) if link else (None, None)
         expected = expected_of(envelope, predicate)
-        return self._append(registered(head, digest, predicate, expected, pools, now, by, reason), key)
+        record = self._append(registered(head, digest, predicate, expected, pools, now, by, reason), key)
+        self._forget_claims(now - CLAIMS_KEPT)
+        return record
 
     def rollback(
         self,
@@ -190,8 +190,8 @@ class Registry:
         """Give a claim back, so that another may take it."""
         self._call("DELETE", f"/variables/name/integrity__event__{sha256_bytes(name.encode())[:32]}")
 
-    def forget_claims(self, before: datetime) -> None:
-        """Delete claims older than `before`, so that they do not pile up."""
+    def _forget_claims(self, before: datetime) -> None:
+        """Delete claims older than `before`, so that they do not pile up on the server."""
         for variable in self._read(["integrity:event"]):
             if datetime.fromisoformat(variable["created"]) < before:
                 self._call("DELETE", f"/variables/name/{variable['name']}")

@@ -36,8 +36,7 @@ class Site:
         file.
 
         INTEGRITY_TRUSTED_KEYS (base64 keys, separated by commas or spaces) replaces the project file's keys,
-        so that
-        trust can come from outside the image. INTEGRITY_HOME moves the memory.
+        so that trust can come from outside the image. INTEGRITY_HOME moves the memory.
         """
         environment = os.environ if environment is None else environment
         named = root or (Path(environment["INTEGRITY_ROOT"]) if environment.get("INTEGRITY_ROOT") else None)
@@ -73,8 +72,6 @@ class Site:
         return envelope, read_payload(envelope.verified_payload(self.keys, PAYLOAD_TYPE))
 
     def unsigned(self) -> tuple[Envelope, Predicate]:
-        """The envelope and the manifest in it, whoever signed: for `show`, `sign` and `verify --local`
-        only.
-        """
+        """The envelope and the manifest in it, whoever signed: for `show`, `sign` and `verify --local` only."""
         envelope = self.envelope()
         return envelope, read_payload(envelope.payload)

@@ -95,9 +95,7 @@ def _is_of(kind: SettingType, text: str) -> bool:
 
 
 def check_clock(here: datetime, server: datetime | None, tolerance_seconds: int) -> Iterator[Finding]:
-    """This machine's clock against the server's; the server tells whole seconds. No server time, no
-    finding.
-    """
+    """This machine's clock against the server's; the server tells whole seconds. No server time, no finding."""
     if server is None:
         return
     skew = (here - server).total_seconds()

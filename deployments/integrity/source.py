@@ -18,9 +18,7 @@ class Source:
 
 
 def read_source(root: Path) -> Source:
-    """Ask git about `root`; ValueError if it is no repository or has no commit. Paths are relative to
-    `root`.
-    """
+    """Ask git about `root`; ValueError if it is no repository or has no commit. Paths are relative to `root`."""
     prefix = _git(root, "rev-parse", "--show-prefix").strip()
     status = [line for line in _git(root, "status", "--porcelain", "-z", "--no-renames", ".").split("\0") if line]
     tracked = frozenset(path for path in _git(root, "ls-files", "-z").split("\0") if path)

@@ -21,21 +21,19 @@ from .verifier import check_origin
 WRONG_RELEASE = "WrongRelease"
 
 
-def verify_release(project: str, role: str, root: str | None = None) -> dict[str, str]:
-    """Check the release that lies here against the one expected of `project` and `role`, and against the run.
+def verify_release(project: str | None = None, role: str | None = None, root: str | None = None) -> dict[str, str]:
+    """Check the release that lies here against the one that is expected, and against the run.
 
-    `project` and `role` stand in the deployment, on the server: outside the code under test. `root` is the
-    release's
-    folder, by default the working folder or the nearest above it. Returns the release's stamp, so that
-    Prefect emits
-    its step event. On a refusal the run ends as Failed, named WrongRelease, its message says why, and the
-    process
-    exits with 0 so that no platform tries again; if the server can't be told, IntegrityError is raised.
+    Expected is what is registered for `project` and `role`, which stand in the deployment, on the server, or,
+    without them, for the run's work pool: either way outside the code under test. `root` is the release's
+    folder, by default INTEGRITY_ROOT or the nearest above the working folder; the flow is loaded from there.
+    Returns the release's stamp, so that Prefect emits its step event. On a refusal the run ends as Failed,
+    named WrongRelease, its message says why, and the process exits with 0 so that no platform tries again; if
+    the server can't be told, it raises.
     """
     now = datetime.now(UTC)
     flow_run_id = os.environ.get("PREFECT__FLOW_RUN_ID")
-    question = Question(project, role)
-    site, verdict, run = _check(question, root, flow_run_id, now)
+    question, site, verdict, run = _check(project, role, root, flow_run_id, now)
     run_log = _log_of(run)
     if not verdict.report.ok:
         run_log.error(verdict.report.text())
@@ -60,8 +58,8 @@ def verify_release(project: str, role: str, root: str | None = None) -> dict[str
 
 
 def _check(
-    question: Question, root: str | None, flow_run_id: str | None, now: datetime
-) -> tuple[Site | None, Verdict, Any]:
+    project: str | None, role: str | None, root: str | None, flow_run_id: str | None, now: datetime
+) -> tuple[Question, Site | None, Verdict, Any]:
     run, said, facts = None, [], None
     if flow_run_id:
         try:
@@ -75,20 +73,19 @@ def _check(
                     "restore the Prefect server; a run that can't be read is not started",
                 )
             )
+    by_role = project is not None and role is not None
+    pool = "" if by_role or run is None else run.work_pool_name or ""
+    question = Question(project or "", role or "", pool)
     try:
         site = Site.here(Path(root) if root else None)
     except (ValueError, OSError) as error:
         fault = Finding("envelope.place", "a release that can be read", type(error).__name__, str(error))
-        return None, Verdict(Report(str(question), (fault, *said))), run
+        return question, None, Verdict(Report(str(question), (fault, *said))), run
     search = [str(site.root), *sys.path]
     verdict = verify(
-        site,
-        question,
-        now,
-        run=facts,
-        extra=lambda m: [*said, *check_origin(site.root, m.code.roots, search)],
+        site, question, now, run=facts, extra=lambda m: [*said, *check_origin(site.root, m.code.roots, search)]
     )
-    return site, verdict, run
+    return question, site, verdict, run
 
 
 def _read_run(flow_run_id: UUID) -> tuple[Any, Run]:
@@ -101,9 +98,7 @@ def _read_run(flow_run_id: UUID) -> tuple[Any, Run]:
 
 
 def _refuse(run: Any, verdict: Verdict, question: Question, now: datetime) -> None:
-    """End the run; whatever the client raises is raised: a run whose state can't be set must not look
-    well.
-    """
+    """End the run; whatever the client raises is raised: a run whose state can't be set must not look well."""
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.objects import State
     from prefect.states import Failed

@@ -252,16 +252,19 @@ def _inside(place: str, root: Path) -> bool:
     return Path(place).resolve().is_relative_to(root.resolve())
 
 
-def check_place(site: Site, manifest: Predicate) -> Iterator[Finding]:
-    """All that can be seen here without a server: files, packages, interpreter, artifacts, settings,
-    zones.
-    """
+def check_content(site: Site, manifest: Predicate) -> Iterator[Finding]:
+    """What is in an image: files, packages, interpreter, artifacts, zone data."""
     yield from check_tree(site, manifest)
     yield from check_packages(site, manifest)
     yield from check_interpreter(manifest)
     yield from check_artifacts(site.root, manifest.artifacts, site.environment)
-    yield from check_settings(manifest.runtime.settings, site.environment)
     yield from check_zones(manifest.runtime.zones)
+
+
+def check_place(site: Site, manifest: Predicate) -> Iterator[Finding]:
+    """All that can be seen here without a server: the content, and the settings of this service."""
+    yield from check_content(site, manifest)
+    yield from check_settings(manifest.runtime.settings, site.environment)
 
 
 def check_release(

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 EXIT_REFUSED = 78  # sysexits' EX_CONFIG: a restart of the same image changes nothing
 EXIT_DRAINED = 75  # sysexits' EX_TEMPFAIL: a newer release is expected, restart on its image
+UNREACHABLE = "registry.unreachable"
 NEWER_RELEASE = frozenset({"release.older", "release.withdrawn"})
 
 
@@ -44,8 +45,7 @@ class GuardedWorkerMixin:
     """Put before a Prefect worker class: `class Guarded(GuardedWorkerMixin, CloudRunWorkerV2)`.
 
     What is expected is looked up by the pool's name, on the server. A worker that has become wrong takes no
-    further
-    run, lets those it has finish, and exits: 75 if only a newer release is expected, 78 otherwise.
+    further run, lets those it has finish, and exits: 75 if only a newer release is expected, 78 otherwise.
     """
 
     clock: Callable[[], datetime] = staticmethod(utc_now)
@@ -55,14 +55,13 @@ class GuardedWorkerMixin:
         self._running: set[UUID] = set()
         self._leaving: int | None = None
         self._proven = False
-        self._said = ""
+        self._registry = "there"
 
     async def start(self, *args: Any, **kwargs: Any) -> None:
         """Prove the release, then start as the guarded class does.
 
-        SystemExit(78) with one readable message if it is
-        refused, before anything is registered with the server; leaving later ends in SystemExit, its code
-        says why.
+        SystemExit(78) with one readable message if it is refused, before anything is registered with the
+        server; leaving later ends in SystemExit, its code says why.
         """
         await self._prove()
         try:
@@ -94,8 +93,8 @@ class GuardedWorkerMixin:
         if self._leaving is None:
             await self._recheck()
         if self._leaving is None:
-            if self._said:
-                return []  # the registry is out of reach beyond the grace: wait for it, with empty hands
+            if self._registry == "lost":
+                return []  # beyond the grace: wait for the registry, with empty hands
             runs: list[FlowRun] = await super().get_and_submit_flow_runs()  # type: ignore[misc]
             return runs
         if not self._running and not getattr(self, "_submitting_flow_run_ids", ()):
@@ -113,20 +112,27 @@ class GuardedWorkerMixin:
     async def _recheck(self) -> None:
         site, verdict = await self._check(fully=False)
         codes = {finding.code for finding in verdict.report.refused}
-        if not codes:
-            if self._said:
-                self._print("the registry answers again: taking work")
-            self._said = ""
-        elif codes == {"registry.unreachable"}:
-            if self._said != "registry.unreachable":
-                self._said = "registry.unreachable"
-                self._print(f"{verdict.report.text()}\ntaking no work until the registry answers")
+        if codes <= {UNREACHABLE}:
+            await self._reach(site, verdict, bool(codes))
         elif codes <= NEWER_RELEASE:
             self._leaving = EXIT_DRAINED
             await self._tell(site, events.WORKER_DRAINING, verdict, self._farewell())
         else:
             self._leaving = EXIT_REFUSED
             await self._tell(site, events.WORKER_BLOCKED, verdict, self._farewell())
+
+    async def _reach(self, site: Site | None, verdict: Verdict, refused: bool) -> None:
+        """Say once when the registry can't be reached, once when the grace is over, and tell the server afterwards."""
+        missed = any(finding.code == UNREACHABLE for finding in verdict.report.findings)
+        reach = "lost" if refused else "grace" if missed else "there"
+        if reach == self._registry:
+            return
+        before, self._registry = self._registry, reach
+        if reach == "there":
+            await self._tell(site, events.REGISTRY_UNREACHABLE, verdict, f"the registry answers again, after: {before}")
+        else:
+            work = "taking no work until the registry answers" if refused else "going on for the grace"
+            self._print(f"{verdict.report.text()}\n{work}")
 
     def _farewell(self) -> str:
         return f"taking no new run, waiting for {len(self._running)} to finish, then leaving with {self._leaving}"

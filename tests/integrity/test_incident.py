@@ -150,14 +150,15 @@ def test_a_new_release_while_a_run_is_in_progress_loses_no_run_and_mixes_no_code
     work.write_text(work.read_text().replace('"v7"', '"v8"'))
     git(new, "commit", "-q", "-a", "-m", "next")
 
-    deployment = server.deploy(old, "all", PRECOMPUTE, "rolling", old_version)
+    by_pool = [{"deployments.integrity.steps.verify_release": {}}]
+    deployment = server.deploy(old, "all", PRECOMPUTE, "rolling", old_version, pull_steps=by_pool)
     with worker(server, old, "rolling", tmp_path / "old.log") as first:
         run_1 = server.start_run(deployment, day="a", ledger=str(ledger), gate=str(gate))
         wait_for("the first run's start", ledger.exists, 60)
         new_version = release(server, new, "all", world.key, "rolling", number=3)
         run_2 = server.start_run(deployment, day="b", ledger=str(ledger))
         first.says("taking no new run")
-        server.deploy(new, "all", PRECOMPUTE, "rolling", new_version)
+        server.deploy(new, "all", PRECOMPUTE, "rolling", new_version, pull_steps=by_pool)
         with worker(server, new, "rolling", tmp_path / "new.log") as second:
             assert server.finished(run_2)["state"]["type"] == "COMPLETED", second.output()
             assert server.run(run_1)["state"]["type"] == "RUNNING", "the old run was not left alone"

@@ -55,7 +55,7 @@ def test_the_role_a_flow_names_must_be_the_releases(site: Placed) -> None:
 
 def test_a_deployed_run_is_never_unreleased(site: Placed, monkeypatch: pytest.MonkeyPatch) -> None:
     site.site.release_file.unlink()
-    monkeypatch.setattr(preflight, "_deployed_run", lambda: (Run("7+0123456789ab", None), {}))
+    monkeypatch.setattr(preflight, "_deployed_run", lambda: (Run("7+0123456789ab", None), None))
     monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
     with pytest.raises(IntegrityError, match=r"release\.json can't be read"):
         preflight.fingerprint(now=NOW)

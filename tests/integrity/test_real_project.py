@@ -377,8 +377,8 @@ def test_every_role_of_the_project_file_names_flows_that_exist(real: dict[str, P
         assert all((real["analytics"] / e.partition(":")[0]).is_file() for e in role.entrypoints)
 
 
-def test_verify_local_needs_neither_key_nor_server(release: Release) -> None:
-    site = replace(release.site, keys={})
+def test_verify_local_needs_neither_key_nor_server_nor_settings(release: Release) -> None:
+    site = replace(release.site, keys={}, environment={})
     assert verify_local(site).ok
     (release.root / MODULE).unlink()
     assert MODULE in verify_local(site).refused[0].names

@@ -102,14 +102,19 @@ def test_a_registry_out_of_reach_leaves_the_worker_waiting_with_empty_hands(
     assert capsys.readouterr().err.count("taking no work") == 1, "said once, not at every poll"
     guarded.verdict = verdict()
     poll(guarded)
-    assert guarded.polls == 1
+    assert (guarded.polls, guarded.said) == (1, ["integrity.registry.unreachable"])
 
 
-def test_inside_the_grace_a_worker_goes_on(guarded: Any) -> None:
+def test_inside_the_grace_a_worker_goes_on_and_says_so_once(guarded: Any, capsys: pytest.CaptureFixture[str]) -> None:
     late = Finding("registry.unreachable", "a", "b", "c", severity=Severity.WARN)
     guarded.verdict = Verdict(Report("pool pre", (late,)))
     poll(guarded)
-    assert guarded.polls == 1
+    poll(guarded)
+    assert (guarded.polls, guarded.said) == (2, [])
+    assert capsys.readouterr().err.count("going on for the grace") == 1
+    guarded.verdict = verdict()
+    poll(guarded)
+    assert guarded.said == ["integrity.registry.unreachable"], "once it can, it tells the server"
 
 
 def test_a_refused_worker_never_starts(guarded: Any, monkeypatch: pytest.MonkeyPatch) -> None:
