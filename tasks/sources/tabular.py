@@ -43,6 +43,9 @@ class TabularSource(Source):
         table = self.table(kind)
         if table is None:
             raise SourceError(f"{self.name} has no {kind.replace('_', ' ')}; docs/data.md says how to add it")
+        if as_of.tzinfo is None:
+            raise ValueError(f"as_of is {as_of}, which has no zone: give an aware datetime")
+        as_of = as_of.astimezone(dt.UTC)
         frame = self._collect(kind, _known(kind, table, days, as_of))
         buffer = io.BytesIO()
         frame.write_parquet(buffer)
