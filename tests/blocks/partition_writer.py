@@ -1,9 +1,9 @@
 """A process of its own that replaces partitions; the tests run it, race it and kill it.
 
-    python partition_writer.py alternate FOLDER COUNT   versions 1, 2, 3, 1, 2, ... of one partition
-    python partition_writer.py days FOLDER NAME DAY...  a partition for each day, and version NAME of a common one
-    python partition_writer.py crash FOLDER STEP        version 2 once, but SIGKILL itself before the STEP-th touch of
-                                                        the disk; exit code 0 if there were fewer
+python partition_writer.py alternate FOLDER COUNT   versions 1, 2, 3, 1, 2, ... of one partition
+python partition_writer.py days FOLDER NAME DAY...  a partition for each day, and version NAME of a common one
+python partition_writer.py crash FOLDER STEP        version 2 once, but SIGKILL itself before the STEP-th touch of
+                                                    the disk; exit code 0 if there were fewer
 """
 
 from __future__ import annotations

@@ -187,10 +187,11 @@ def test_no_flipped_bit_in_a_pointer_changes_what_is_read(warehouse: LocalWareho
     for place in range(len(whole)):
         pointer.write_bytes(flipped(whole, place))
         try:
-            assert LocalWarehouse(folder=warehouse.folder).read(TABLE, [DAY]).equals(rows())
-        except CorruptPartition as error:
+            found = LocalWarehouse(folder=warehouse.folder).read(TABLE, [DAY])
+        except CorruptPartition:
             noticed += 1
-            assert "rerun" in str(error)
+        else:
+            assert found.equals(rows())
     assert noticed > len(whole) * 0.9  # white space may change into other white space
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from partition_writer import COMMON_DAY, folder_of, version
 
 from blocks.warehouse import DayRange, LocalWarehouse, TableSpec
+from tests.blocks.partition_writer import COMMON_DAY, folder_of, version
 
 REPOSITORY = Path(__file__).parents[2]
 WRITER = Path(__file__).with_name("partition_writer.py")

@@ -1,6 +1,6 @@
 """A process of its own that opens and closes rows of one output in the ledger at a URL; prints its faults.
 
-    python ledger_writer.py URL COUNT
+python ledger_writer.py URL COUNT
 """
 
 from __future__ import annotations

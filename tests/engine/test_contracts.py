@@ -135,8 +135,10 @@ def test_a_frame_without_rows_breaks_nothing() -> None:
 
 def test_conform_puts_columns_and_rows_in_order_and_drops_what_is_not_promised() -> None:
     eve = DAY - dt.timedelta(days=1)
-    mixed = frame(rows=3, game_day=[DAY, DAY, eve], player_id=[2, 1, 9]).with_columns(extra=1).select(
-        pl.col("extra", "seen_at", "note"), pl.exclude("extra", "seen_at", "note")
+    mixed = (
+        frame(rows=3, game_day=[DAY, DAY, eve], player_id=[2, 1, 9])
+        .with_columns(extra=1)
+        .select(pl.col("extra", "seen_at", "note"), pl.exclude("extra", "seen_at", "note"))
     )
     found = CONTRACT.conform(mixed)
     assert tuple(found.columns) == CONTRACT.names

@@ -1,4 +1,4 @@
-"""What the gate promises: it never waives the critical, never waits for what was not started, never goes back in time."""
+"""What the gate promises: it never waives the critical, waits only for what was started, and keeps to its word."""
 
 from __future__ import annotations
 
@@ -162,9 +162,7 @@ def test_it_waits_half_an_hour_before_it_calls_a_phase_stuck() -> None:
 
 def test_three_of_five_with_every_critical_one_degrade_after_half_an_hour() -> None:
     decision = after(30, complete("abc") | {"d": State.RUNNING})
-    assert decision == Decision(
-        verdict=Verdict.PROCEED_DEGRADED, reasons=("d is RUNNING", "e is EXPECTED"), stuck=True
-    )
+    assert decision == Decision(verdict=Verdict.PROCEED_DEGRADED, reasons=("d is RUNNING", "e is EXPECTED"), stuck=True)
 
 
 def test_two_of_five_are_too_few_and_it_waits_on_with_one_alert() -> None:

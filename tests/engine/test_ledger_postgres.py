@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
-from ledger_writer import AT, DAY, write
 from sqlalchemy.util import greenlet_spawn
 
 from tasks.engine.ledger import Ledger, State
+from tests.engine.ledger_writer import AT, DAY, write
 
 T = TypeVar("T")
 PROGRAMS = ("initdb", "pg_ctl", "postgres")
