@@ -11,9 +11,9 @@ from datetime import datetime
 from .envelope import Envelope, EnvelopeError
 from .finding import Finding, Report, Severity, raise_if_refused
 from .manifest import Predicate
-from .memory import Memory
+from .memory import Memory, Remembered
 from .probe import probe_findings
-from .record import RegistryError
+from .record import Record, RegistryError
 from .registry import Registry, Unreachable
 from .release import Site
 from .verifier import Expectation, apply_overrides, check_content, check_place, check_release
@@ -172,10 +172,7 @@ def ask(
         fix = "register one: `register --pool <pool>`"
         return None, [Finding("registry.empty", f"a release registered for {question}", "none", fix)]
     envelope, record = found
-    if remembered is not None and (
-        record.sequence < remembered.record.sequence
-        or (record.sequence == remembered.record.sequence and envelope.digest != remembered.digest)
-    ):
+    if remembered is not None and _went_back(remembered, envelope, record):
         return None, [
             Finding(
                 "registry.rewound",
@@ -198,6 +195,15 @@ def ask(
             )
         )
     return Expectation(record, now, server_time), said
+
+
+def _went_back(remembered: Remembered, envelope: Envelope, record: Record) -> bool:
+    """Whether a chain is shorter than it was, or another. A pool that moved to another role has another chain."""
+    before = remembered.record
+    if (before.project, before.role) != (record.project, record.role):
+        return False
+    replaced = record.sequence == before.sequence and envelope.digest != remembered.digest
+    return record.sequence < before.sequence or replaced
 
 
 def _in_grace(

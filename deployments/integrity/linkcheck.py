@@ -101,6 +101,7 @@ class _Linker:
         value: Any = _UNKNOWN  # what the last instruction left on the stack, if it is a module or an enum
         chain, line = "", code.co_firstlineno
         importing: Any = _UNKNOWN
+        dotted = False
         for index, step in enumerate(steps):
             if step.positions is not None and step.positions.lineno:
                 line = step.positions.lineno
@@ -123,11 +124,13 @@ class _Linker:
                     importing = value = _UNKNOWN
                     target = self._target(name, steps, index)
                     fault, importing = self._import(target, where)
-                    chain = target if _import_operands(steps, index)[1] else target.partition(".")[0]
+                    # `import a.b as c` leaves a, then takes b from it; `from a.b import c` leaves a.b
+                    dotted = not _import_operands(steps, index)[1]
+                    chain = target.partition(".")[0] if dotted else target
                     if fault:
                         yield fault
                     elif importing is not _UNKNOWN:
-                        value = importlib.import_module(chain)
+                        importing = value = importlib.import_module(chain)
                 case "IMPORT_FROM":
                     value, chain = _UNKNOWN, str(name)
                     if importing is not _UNKNOWN:
@@ -136,6 +139,8 @@ class _Linker:
                             yield Fault("import", where, f"cannot import {name!r} from {importing.__name__}")
                         elif isinstance(value, ModuleType) and self.world.is_unshipped(value.__name__):
                             yield Fault("unshipped", where, f"{value.__name__} is not shipped by this role")
+                        if dotted and isinstance(value, ModuleType):
+                            importing = value
                 case "STORE_FAST" | "STORE_DEREF" if stored.count(name) == 1:
                     local[name] = value
                     value = _UNKNOWN

@@ -270,14 +270,13 @@ def check_place(site: Site, manifest: Predicate) -> Iterator[Finding]:
 def check_release(
     site: Site, envelope: Envelope, manifest: Predicate, expectation: Expectation, now: datetime
 ) -> list[Finding]:
-    """Everything that is checked before work, every reason gathered; overrides of the registry applied."""
-    findings = [
+    """Everything that is checked before work, every reason gathered, no override applied yet."""
+    return [
         *check_identity(envelope, manifest, expectation),
         *check_validity(manifest, now),
         *check_clock(expectation.read_at, expectation.server_time, manifest.policy.clock_skew_seconds),
         *check_place(site, manifest),
     ]
-    return apply_overrides(findings, expectation.record, now)
 
 
 def apply_overrides(findings: Iterable[Finding], record: Record, now: datetime) -> list[Finding]:

@@ -20,7 +20,7 @@ from deployments.integrity.finding import Finding
 from deployments.integrity.manifest import Predicate, wrap
 from deployments.integrity.record import Record, expected_of, registered
 from deployments.integrity.release import RELEASE_FILE, Site
-from deployments.integrity.verifier import Expectation, check_release
+from deployments.integrity.verifier import Expectation, apply_overrides, check_release
 
 if TYPE_CHECKING:
     from .server import Server
@@ -177,7 +177,8 @@ class Placed:
         """What the whole check before a run says."""
         envelope, manifest = self.site.signed()
         expectation = Expectation(self.record, self.now, self.server_time)
-        return check_release(self.site, envelope, manifest, expectation, self.now)
+        found = check_release(self.site, envelope, manifest, expectation, self.now)
+        return apply_overrides(found, self.record, self.now)
 
     def refusals(self) -> dict[str, Finding]:
         return {f.code: f for f in self.findings() if f.severity == "refuse"}

@@ -51,6 +51,13 @@ def test_the_honest_envelope_is_accepted() -> None:
     assert accepted(WIRE) == SIGNED.payload
 
 
+def test_a_name_given_twice_is_refused_whichever_reading_would_be_good() -> None:
+    text = WIRE.decode()
+    for doubled in (text.replace("{", '{"payload":"",', 1), text[:-1] + ',"payload":""}'):
+        with pytest.raises(EnvelopeError, match="twice"):
+            open_envelope(doubled.encode())
+
+
 @many
 @given(st.binary(max_size=400))
 def test_noise_is_never_accepted(data: bytes) -> None:

@@ -55,6 +55,10 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):  # type: ignore[no
             "def f():\n    import json as j\n    return j.dumpz(1)\n",
             id="lost-in-a-local-import",
         ),
+        pytest.param(
+            "attribute", "import os.path as p\n\ndef f():\n    return p.joyn('a')\n", id="lost-under-another-name"
+        ),
+        pytest.param("import", "def f():\n    import xml.etree.Nothing as n\n", id="lost-submodule"),
         pytest.param("name", "if False:\n    LIMIT = 3\n\ndef f():\n    return LIMIT\n", id="defined-by-chance"),
         pytest.param("name", "from json import *\n\ndef f():\n    return dumpz(1)\n", id="star-import"),
         pytest.param("name", "class A:\n    def f(self):\n        return [q for _ in [1]]\n", id="in-a-method"),
@@ -84,6 +88,8 @@ def test_good_code_is_left_alone(package) -> None:  # type: ignore[no-untyped-de
         import collections.abc
         import enum
         import os.path
+        import os.path as renamed
+        import xml.etree.ElementTree as deep
         from dataclasses import dataclass
         from typing import TYPE_CHECKING
 
@@ -108,6 +114,7 @@ def test_good_code_is_left_alone(package) -> None:  # type: ignore[no-untyped-de
             size: int = COUNT
 
             def path(self, base: Path) -> str:
+                renamed.join(deep.Element("a").tag)
                 return os.path.join(str(base), self.name, __name__, Mode.A.doubled)
 
         def late() -> int:
@@ -117,10 +124,11 @@ def test_good_code_is_left_alone(package) -> None:  # type: ignore[no-untyped-de
 
         def outer():
             import json
+            import xml.dom.minidom as dom
             from xml.etree import ElementTree as tree
 
             def inner():
-                return json.dumps(tree.Element("a").tag), collections.abc.Mapping
+                return json.dumps(tree.Element("a").tag), dom.Document, collections.abc.Mapping
 
             class Local:
                 limit = 3

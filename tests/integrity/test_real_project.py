@@ -82,21 +82,22 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         text=True,
         check=True,
     ).stdout.split()
+    tree = tmp_path_factory.mktemp("real") / "tree"
+    for name in [*listed, "requirements.lock"]:
+        if (REPOSITORY / name).is_file():
+            (tree / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(REPOSITORY / name, tree / name)
+    shutil.copyfile(project_file(), tree / PROJECT_FILE)
+    (tree / ".gitignore").write_text("__pycache__/\nrelease.json\nmodel.txt\n")
+    git(tree, "init", "-q")
+    git(tree, "add", "-A")
+    git(tree, "commit", "-q", "-m", "release")
     places = {}
     for role in ("analytics", "precompute"):
-        root = tmp_path_factory.mktemp(f"real-{role}")
-        for name in [*listed, "requirements.lock"]:
-            if (REPOSITORY / name).is_file():
-                (root / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(REPOSITORY / name, root / name)
-        shutil.copyfile(project_file(), root / PROJECT_FILE)
-        (root / ".gitignore").write_text("__pycache__/\nrelease.json\nmodel.txt\n")
-        git(root, "init", "-q")
-        git(root, "add", "-A")
-        git(root, "commit", "-q", "-m", "release")
-        predicate = build(root, role, BUILT_AT, number=7).predicate
-        (root / RELEASE_FILE).write_bytes(wrap(predicate).sign(KEY).to_bytes())
-        places[role] = root
+        places[role] = tree.with_name(role)
+        shutil.copytree(tree, places[role])
+        predicate = build(places[role], role, BUILT_AT, number=7).predicate
+        (places[role] / RELEASE_FILE).write_bytes(wrap(predicate).sign(KEY).to_bytes())
     return places
 
 

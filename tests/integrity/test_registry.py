@@ -198,6 +198,16 @@ def test_a_registry_that_went_back_is_noticed_by_who_saw_it_before(
     assert codes(ask(placed, registry)) == {"registry.rewound"}
 
 
+def test_a_pool_may_move_to_another_role(registry: Registry, placed: Placed) -> None:
+    register(registry, placed, 7)
+    register(registry, placed, 8)
+    ask(placed, registry)
+    register(registry, placed, 9, pools=("elsewhere",))
+    predicate = placed.manifest().model_copy(update={"role": "analytics"})
+    registry.register(wrap(predicate).sign(KEY), predicate, ("pre",), KEY, NOW, "ada", "move")
+    assert codes(ask(placed, registry)) == {"manifest.role"}
+
+
 def test_two_deployers_at_once_do_not_lose_a_record(registry: Registry, placed: Placed, variables: Variables) -> None:
     register(registry, placed, 7)
     late = Registry(lambda m, p, b: _stale(variables, m, p, b), placed.site.keys)
