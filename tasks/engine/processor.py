@@ -1,4 +1,4 @@
-"""How a processor is declared: one decorator on one pure function says what it reads, what it writes and when it runs."""
+"""How a processor is declared: one decorator on a pure function says what it reads, what it writes, when it runs."""
 
 from __future__ import annotations
 
@@ -138,6 +138,7 @@ class Processor:
     floor: float = 0.0
 
     def __call__(self, **frames: Any) -> pl.DataFrame | Cleaned:
+        """What the transform makes of these inputs."""
         return self.transform(**frames)
 
     @property
