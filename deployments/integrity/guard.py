@@ -33,7 +33,9 @@ class Question:
     pool: str = ""
 
     def __str__(self) -> str:
-        return f"pool {self.pool}" if self.pool else f"{self.project}/{self.role}"
+        if self.pool:
+            return f"pool {self.pool}"
+        return f"{self.project}/{self.role}" if self.project and self.role else "neither pool nor role"
 
 
 @dataclass(frozen=True, slots=True)

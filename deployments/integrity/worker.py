@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 EXIT_REFUSED = 78  # sysexits' EX_CONFIG: a restart of the same image changes nothing
 EXIT_DRAINED = 75  # sysexits' EX_TEMPFAIL: a newer release is expected, restart on its image
 UNREACHABLE = "registry.unreachable"
-NEWER_RELEASE = frozenset({"release.older", "release.withdrawn"})
+NEWER_RELEASE = frozenset({"release.older", "release.withdrawn", "release.replaced"})
 
 
 def utc_now() -> datetime:
@@ -54,7 +55,7 @@ class GuardedWorkerMixin:
         super().__init__(*args, **kwargs)
         self._running: set[UUID] = set()
         self._leaving: int | None = None
-        self._proven = False
+        self._proven: str | None = None  # digest of the manifest this worker started with
         self._registry = "there"
 
     async def start(self, *args: Any, **kwargs: Any) -> None:
@@ -78,7 +79,7 @@ class GuardedWorkerMixin:
         await super().setup()  # type: ignore[misc]
 
     async def _prove(self) -> None:
-        if self._proven:
+        if self._proven is not None:
             return
         site, verdict = await self._check(fully=True)
         if site is None or not verdict.report.ok:
@@ -86,7 +87,7 @@ class GuardedWorkerMixin:
             raise SystemExit(EXIT_REFUSED)
         await self._tell(site, events.WORKER_ATTESTED, verdict, "this worker starts")
         os.environ["INTEGRITY_ROOT"] = str(site.root)  # the runs' processes check and run what was checked here
-        self._proven = True
+        self._proven = verdict.envelope.digest if verdict.envelope else ""
 
     async def get_and_submit_flow_runs(self) -> list[FlowRun]:
         """Check, then poll. Never fails a run: a worker that may not take work takes none."""
@@ -111,6 +112,7 @@ class GuardedWorkerMixin:
 
     async def _recheck(self) -> None:
         site, verdict = await self._check(fully=False)
+        verdict = self._replaced(verdict)
         codes = {finding.code for finding in verdict.report.refused}
         if codes <= {UNREACHABLE}:
             await self._reach(site, verdict, bool(codes))
@@ -120,6 +122,14 @@ class GuardedWorkerMixin:
         else:
             self._leaving = EXIT_REFUSED
             await self._tell(site, events.WORKER_BLOCKED, verdict, self._farewell())
+
+    def _replaced(self, verdict: Verdict) -> Verdict:
+        """The verdict, and the finding that another release was put here since this process started."""
+        if verdict.envelope is None or verdict.envelope.digest == self._proven or not verdict.report.ok:
+            return verdict
+        fix = "restart the worker: its own code is that of the release before"
+        found = Finding("release.replaced", "the release this worker started with", "another one in its place", fix)
+        return replace(verdict, report=verdict.report.plus([found]))
 
     async def _reach(self, site: Site | None, verdict: Verdict, refused: bool) -> None:
         """Say once when the registry can't be reached, once when the grace is over, and tell the server afterwards."""
@@ -168,7 +178,4 @@ class GuardedProcessWorker(GuardedWorkerMixin, ProcessWorker):
 
     type = "guarded-process"
     _display_name = "Guarded Process"
-    _description = "Execute flow runs as subprocesses on a worker that "
-
-
-"proves its release before it takes work."
+    _description = "Execute flow runs as subprocesses on a worker that proves its release before it takes work."

@@ -11,6 +11,7 @@ import pytest
 from prefect.workers.base import BaseWorker
 
 from deployments.integrity import worker as worker_module
+from deployments.integrity.envelope import Envelope
 from deployments.integrity.finding import Finding, Report, Severity
 from deployments.integrity.guard import Verdict
 from deployments.integrity.release import Site
@@ -90,6 +91,17 @@ def test_a_newer_release_and_another_fault_is_not_a_mere_drain(guarded: Any) -> 
     with pytest.raises(_LeaveError):
         poll(guarded)
     assert guarded._leaving == EXIT_REFUSED
+
+
+def test_a_release_put_in_the_place_of_the_one_it_started_with_makes_a_worker_leave(guarded: Any) -> None:
+    guarded._proven = Envelope("t", b"one").digest
+    guarded.verdict = Verdict(Report("pool pre"), envelope=Envelope("t", b"one"))
+    poll(guarded)
+    assert guarded.polls == 1
+    guarded.verdict = Verdict(Report("pool pre"), envelope=Envelope("t", b"two"))
+    with pytest.raises(_LeaveError):
+        poll(guarded)
+    assert (guarded.polls, guarded._leaving) == (1, EXIT_DRAINED)
 
 
 def test_a_registry_out_of_reach_leaves_the_worker_waiting_with_empty_hands(
