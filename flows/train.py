@@ -12,9 +12,9 @@ from flows.run import Run, utc_now
 from tasks.catalog import registry
 from tasks.precompute.ml_feature_store import FEATURE_SET_VERSION
 from tasks.predictions.models import ModelCard
-from tasks.predictions.points_model import library_versions
+from tasks.predictions.points_model import POINTS_FEATURES, library_versions
 from tasks.predictions.predictions import SYSTEMS
-from tasks.predictions.training import MEMORY, population
+from tasks.predictions.training import MEMORY, with_results
 from tasks.predictions.training import train as fit
 
 NEWEST_AGE = dt.timedelta(days=31)  # a model that has not seen the last month is trained anew
@@ -27,14 +27,14 @@ def train(run: Run) -> ModelCard:
     warehouse = run.workspace.warehouse
     features = warehouse.read(registry()["ml_feature_store"].writes.spec, days)
     results = warehouse.read(registry()["player_game_summary"].writes.spec, days)
-    model, trained = fit(population(features, results), SYSTEMS)
+    model, trained = fit(with_results(features, results), SYSTEMS)
     card = run.models.save(
         model.files(),
         trained_from=trained.first,
         trained_through=trained.last,
         rows=trained.rows,
         feature_set_version=FEATURE_SET_VERSION,
-        features=model.features,
+        features=POINTS_FEATURES,
         libraries=library_versions(),
         metrics=trained.metrics,
         created_at=utc_now(),

@@ -48,7 +48,7 @@ class Spread(Frozen):
         return np.column_stack([_at_level(all_levels, level) for level in levels])
 
     def over_probability(self, predicted: Array, size: Array, line: Array) -> Array:
-        """Probability that the points end above the line, of those that do not push; NaN where line or prediction is."""
+        """Probability that the points end above the line, of those that do not push; NaN where either is unknown."""
         quantiles = self._quantiles(predicted, size)
         under = self._below(quantiles, np.ceil(line) - 0.5)
         over = 1 - self._below(quantiles, np.floor(line) + 0.5)

@@ -1,24 +1,40 @@
-"""Ensemble: the other systems' mean by weights learned out of time, drawn to the line where one is known."""
+"""Ensemble: the other systems' mean by weights learned out of time, drawn to the line and its prices where known."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import numpy as np
 
 from tasks.predictions.distribution import Array
-from tasks.predictions.system import Night, System
+from tasks.predictions.points_model import Blend
+from tasks.predictions.system import Night, System, terms
 
 
 def _points(night: Night) -> Array:
-    weights = night.model.blend.weights
-    stacked = np.column_stack([night.so_far[name] for name in weights])
-    known = ~np.isnan(stacked)
-    share = np.where(known, np.asarray(list(weights.values()))[None, :], 0.0)
+    own = blended(night.so_far, night.model.blend)
+    line = night.column("line")
+    return np.where(np.isnan(line), own, at_line(own, line, night.column("line_over_probability"), night.model.blend))
+
+
+def blended(points: Mapping[str, Array], blend: Blend) -> Array:
+    """The weighted mean of the systems that say something."""
+
+    stacked = np.column_stack([points[name] for name in blend.weights])
+    share = np.where(np.isnan(stacked), 0.0, np.asarray(list(blend.weights.values()))[None, :])
     total = share.sum(axis=1)
     with np.errstate(invalid="ignore"):
-        without_line = np.where(known, stacked * share, 0.0).sum(axis=1) / np.where(total > 0, total, np.nan)
-    line = night.column("line")
-    with_line = line + night.model.blend.own_share * (without_line - line)
-    return np.where(np.isnan(line), without_line, with_line)
+        return (np.nan_to_num(stacked) * share).sum(axis=1) / np.where(total > 0, total, np.nan)
 
 
-SYSTEM = System("ensemble", "learned mean of the others, drawn to the consensus line where it is known", _points)
+def at_line(own: Array, line: Array, over_probability: Array, blend: Blend) -> Array:
+    """From the line some way towards the systems, and towards the side that the books' prices favour."""
+    prices = np.nan_to_num(over_probability - 0.5)
+    return line + blend.own_share * (own - line) + blend.price_pull * 10 * prices
+
+
+def _why(night: Night) -> list[str]:
+    return terms(systems=blended(night.so_far, night.model.blend), line=night.column("line"))
+
+
+SYSTEM = System("ensemble", "learned mean of the others, drawn to the consensus line where it is known", _points, _why)

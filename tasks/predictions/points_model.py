@@ -1,11 +1,11 @@
-"""The trained part of the systems: the booster, the ensemble's weights and each system's spread, as one artifact."""
+"""The trained part of the systems as one artifact: minutes, points and spread boosters, the blend, the error shapes."""
 
 from __future__ import annotations
 
 import importlib.metadata
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import lightgbm
@@ -13,35 +13,92 @@ import numpy as np
 import polars as pl
 
 from tasks.engine.plan import Frozen
-from tasks.predictions.distribution import Array, Spread
+from tasks.precompute import ml_feature_store as store
+from tasks.precompute import player_composite_factors as factors
+from tasks.predictions.active_roster import ACTIVE_FEATURES, with_active_roster
+from tasks.predictions.distribution import SMALLEST_SIZE, Array, Spread
 from tasks.predictions.models import ModelError, StoredModel
 
 LIBRARIES = ("lightgbm", "numpy", "polars", "scipy")
-# What the trees see: every feature that says nothing of the line.
+MOST_MINUTES, FEWEST_MINUTES = 44.0, 1.0
+
 LINE_FEATURES = ("line", "opening_line", "line_movement", "line_over_probability")
+# Of the composite factors, those about the game rather than about who plays in it.
+_GAME_FACTORS = (
+    *("expected_pace", "implied_team_points", "net_rating_edge"),
+    *("fatigue_factor", "matchup_factor", "pace_factor", "usage_factor"),
+)
+_LINEUP = tuple(name for name in factors.CONTRACT.names if name in store.FACTOR_FEATURES and name not in _GAME_FACTORS)
+_SITUATION = (
+    *(name for name in store.CONTEXT_FEATURES if name not in LINE_FEATURES),
+    *("team_game_number", "team_rest_days", "opponent_team_rest_days", "season_share"),
+)
+_PLAYER = (*store.CACHE_FEATURES, *store.ZONE_FEATURES)
+_OPPONENT = (
+    *("recent_offensive_rating", "recent_defensive_rating", "recent_pace"),
+    *("opponent_recent_offensive_rating", "opponent_recent_defensive_rating", "opponent_recent_pace"),
+    *(f"opponent_{name}" for name in store.DEFENCE_FEATURES),
+    *("role_allowance", "points_versus_opponent", "games_versus_opponent", "playoff_game", "streak", "starters_out"),
+)
+# First who plays how long, then what he scores beside those who should play: neither sees a line.
+MINUTES_FEATURES = (*_SITUATION, *_PLAYER, *_LINEUP)
+POINTS_FEATURES = (*_SITUATION, *_PLAYER, *_OPPONENT, *_GAME_FACTORS, *ACTIVE_FEATURES)
+SPREAD_FEATURES = (
+    *("expected_points", "projected_minutes", "points_sd_10", "minutes_sd_10", "games", "minutes_last_10"),
+    *("games_missed", "days_since_played", "points_per_minute_ewm_03", "three_share", "active_minutes"),
+    "top_five_ewm_15",
+)
 
 
 class Blend(Frozen):
-    """The ensemble: a weight per system (they sum to 1), and how far it goes from the line towards the systems."""
+    """The ensemble: each system's weight without a line, and with one how far to go from it, and with its prices.
+
+    points = line + own_share x (blend - line) + price_pull x 10 x (vig-free probability of over - 0.5)
+    """
 
     weights: Mapping[str, float]
     own_share: float
+    price_pull: float
+
+
+@dataclass(frozen=True)
+class Projection:
+    """What the boosters say of each row: minutes if he plays, points, and the usual size of the error there."""
+
+    rows: pl.DataFrame
+    minutes: Array
+    points: Array
+    size: Array
 
 
 @dataclass(frozen=True)
 class PointsModel:
     """A points model ready to predict."""
 
-    booster: lightgbm.Booster
+    minutes: lightgbm.Booster
+    points: lightgbm.Booster
+    spread: lightgbm.Booster
     blend: Blend
     spreads: Mapping[str, Spread]
-    features: tuple[str, ...]
     id: str = "unsaved"
     content_hash: str = ""
 
-    def points(self, rows: pl.DataFrame) -> Array:
-        """The trees' points for each row."""
-        return np.asarray(self.booster.predict(matrix(rows, self.features), num_threads=1))
+    def project(self, squads: pl.DataFrame) -> Projection:
+        """Minutes, points and error sizes for feature rows of whole teams: a player's evening depends on the others."""
+        minutes = predict(self.minutes, squads, MINUTES_FEATURES).clip(FEWEST_MINUTES, MOST_MINUTES)
+        rows = with_active_roster(squads.with_columns(projected_minutes=pl.Series(minutes)))
+        points = predict(self.points, rows, POINTS_FEATURES).clip(min=0.0)
+        rows = rows.with_columns(expected_points=pl.Series(points))
+        size = predict(self.spread, rows, SPREAD_FEATURES).clip(min=SMALLEST_SIZE)
+        return Projection(rows, minutes, points, size)
+
+    def contributions(self, rows: pl.DataFrame) -> Array:
+        """How many points each of POINTS_FEATURES adds to a projected row (TreeSHAP), with the base value last."""
+        return np.asarray(self.points.predict(matrix(rows, POINTS_FEATURES), pred_contrib=True, num_threads=1))
+
+    def with_blend(self, blend: Blend, spreads: Mapping[str, Spread]) -> PointsModel:
+        """The same boosters with another blend and other spreads."""
+        return replace(self, blend=blend, spreads=spreads)
 
     def files(self) -> dict[str, bytes]:
         """The artifact as files, byte for byte the same for the same training."""
@@ -50,35 +107,41 @@ class PointsModel:
             "spreads": {name: spread.model_dump() for name, spread in self.spreads.items()},
         }
         return {
-            "points.txt": self.booster.model_to_string().encode(),
+            "minutes.txt": self.minutes.model_to_string().encode(),
+            "points.txt": self.points.model_to_string().encode(),
+            "spread.txt": self.spread.model_to_string().encode(),
             "blend_and_spreads.json": json.dumps(other, sort_keys=True, indent=1).encode(),
         }
 
     @classmethod
     def of(cls, stored: StoredModel) -> PointsModel:
-        """The model in verified files. Raises ModelError if it was trained with other library versions."""
+        """The model in verified files. Raises ModelError if it was trained with other libraries or features."""
+        card, here = stored.card, library_versions()
         differing = [
-            f"{name} {version} then, {here[name]} now"
-            for name, version in stored.card.libraries.items()
-            if (here := library_versions())[name] != version
+            f"{name} {card.libraries[name]} then, {here[name]} now"
+            for name in here
+            if card.libraries.get(name) != here[name]
         ]
         if differing:
-            raise ModelError(f"{stored.card.id} was trained with other libraries ({'; '.join(differing)}): train anew")
+            raise ModelError(f"{card.id} was trained with other libraries ({'; '.join(differing)}): train anew")
+        if card.features != POINTS_FEATURES:
+            raise ModelError(f"{card.id} was trained on other features than this code makes: train anew")
         other = json.loads(stored.files["blend_and_spreads.json"])
         return cls(
-            booster=lightgbm.Booster(model_str=stored.files["points.txt"].decode()),
+            minutes=_booster(stored, "minutes.txt"),
+            points=_booster(stored, "points.txt"),
+            spread=_booster(stored, "spread.txt"),
             blend=Blend(**other["blend"]),
             spreads={name: Spread(**spread) for name, spread in other["spreads"].items()},
-            features=stored.card.features,
-            id=stored.card.id,
-            content_hash=stored.card.content_hash,
+            id=card.id,
+            content_hash=card.content_hash,
         )
 
     @cached_property
     def importance(self) -> dict[str, float]:
-        """Each feature's share of the total gain."""
-        gain = self.booster.feature_importance("gain")
-        return dict(zip(self.features, (gain / gain.sum()).tolist(), strict=True))
+        """Each feature's share of the points model's total gain."""
+        gain = self.points.feature_importance("gain")
+        return dict(zip(POINTS_FEATURES, (gain / gain.sum()).tolist(), strict=True))
 
 
 def library_versions() -> dict[str, str]:
@@ -86,6 +149,17 @@ def library_versions() -> dict[str, str]:
     return {name: importlib.metadata.version(name) for name in LIBRARIES}
 
 
+def predict(booster: lightgbm.Booster, rows: pl.DataFrame, features: tuple[str, ...]) -> Array:
+    """A booster's value for each row, on one thread."""
+    if rows.is_empty():
+        return np.empty(0)
+    return np.asarray(booster.predict(matrix(rows, features), num_threads=1), dtype=np.float64)
+
+
 def matrix(rows: pl.DataFrame, features: tuple[str, ...]) -> np.ndarray:
     """Features as a float matrix; NaN where a value is null, which the trees treat as unknown."""
     return rows.select(pl.col(name).cast(pl.Float32) for name in features).to_numpy()
+
+
+def _booster(stored: StoredModel, name: str) -> lightgbm.Booster:
+    return lightgbm.Booster(model_str=stored.files[name].decode())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import polars as pl
@@ -14,9 +15,9 @@ from tasks.precompute.ml_feature_store import FEATURE_SET_VERSION
 from tasks.predictions import ensemble, lightgbm_points, moving_average, similarity, zone_matchup
 from tasks.predictions.distribution import QUANTILES, Array
 from tasks.predictions.models import StoredModel
-from tasks.predictions.points_model import PointsModel
+from tasks.predictions.points_model import PointsModel, Projection
 from tasks.predictions.system import Night, System, predicted
-from tasks.predictions.training import population
+from tasks.predictions.training import population, with_results
 
 SYSTEMS: tuple[System, ...] = (
     moving_average.SYSTEM,
@@ -46,6 +47,7 @@ CONTRACT = Contract(
         Column("line_bookmaker", pl.String, says="which book, or the consensus of how many", max_null=None),
         Column("line_snapshot_at", parsing.UTC_INSTANT, max_null=None),
         Column("predicted_points", pl.Float64, "points", ge=0, le=80, varies=True),
+        Column("projected_minutes", pl.Float64, "minutes", "if he plays", ge=0, le=48),
         *(Column(name, pl.Float64, "points", ge=0, le=110) for name in QUANTILE_NAMES),
         Column(
             "over_probability",
@@ -59,6 +61,7 @@ CONTRACT = Contract(
         Column("edge", pl.Float64, "points", "predicted points - line", max_null=None, ge=-60, le=60),
         Column("recommendation", pl.String, says="OVER, UNDER, PASS or NO_LINE"),
         Column("confidence", pl.Float64, "probability", "of the recommended side", max_null=None, ge=0, le=1),
+        Column("reasons", pl.String, says="what the prediction is made of"),
         Column("status", pl.String, says="injury status used; null: no report", max_null=None),
         Column("feature_quality", pl.Float64, "0-100", ge=0, le=100),
         Column("degraded", pl.Boolean),
@@ -88,7 +91,7 @@ def every_eligible_player_and_system(inputs: Mapping[str, Any]) -> pl.DataFrame:
         "player_game_summary": Read(
             "player_game_summary",
             Span.BEFORE,
-            columns=("game_day", "game_id", "player_id", "played", "points"),
+            columns=("game_day", "game_id", "player_id", "played", "points", "minutes"),
         ),
         "model": Artifact("points"),
         "stamp": Provenance(),
@@ -107,28 +110,37 @@ def predictions(
     targets: pl.DataFrame,
 ) -> pl.DataFrame:
     """One row per eligible player and system. A system that cannot say anything of a player leaves its row out."""
-    eligible = ml_feature_store.filter("eligible").sort("game_id", "player_id")
     points_model = PointsModel.of(model)
-    night = Night(eligible, population(past_features, player_game_summary), points_model)
-    systems = pl.concat(
-        _priced(eligible, points_model, name, points) for name, points in predicted(SYSTEMS, night).items()
-    )
-    return systems.filter(pl.col("predicted_points").is_not_null()).with_columns(
+    night = _night(ml_feature_store, points_model, population(with_results(past_features, player_game_summary)))
+    points = predicted(SYSTEMS, night)
+    rows = pl.concat(_priced(night, system, points) for system in SYSTEMS)
+    return rows.filter(pl.col("predicted_points").is_not_null()).with_columns(
         *_provenance(points_model, stamp),
         *_label(stamp),
     )
 
 
-def _priced(eligible: pl.DataFrame, model: PointsModel, system: str, points: Array) -> pl.DataFrame:
-    """One system's points with quantiles, edge and recommendation against each player's line."""
-    spread = model.spreads[system]
-    line = eligible["line"].to_numpy()
-    quantiles = spread.quantiles(points)
-    rows = eligible.with_columns(
-        pl.lit(system).alias("system"),
-        pl.Series("predicted_points", points, nan_to_null=True),
+def _night(features: pl.DataFrame, model: PointsModel, past: pl.DataFrame) -> Night:
+    """The eligible players of whole squads: who is not predicted still takes minutes from those who are."""
+    projection = model.project(features.sort("game_id", "player_id"))
+    chosen = projection.rows["eligible"].to_numpy()
+    rows = projection.rows.filter("eligible")
+    mine = Projection(rows, projection.minutes[chosen], projection.points[chosen], projection.size[chosen])
+    return Night(rows, past, model, mine)
+
+
+def _priced(night: Night, system: System, points: Mapping[str, Array]) -> pl.DataFrame:
+    """One system's points with reasons, quantiles, edge and recommendation against each player's line."""
+    spread, values, size = night.model.spreads[system.name], points[system.name], night.projection.size
+    quantiles = spread.quantiles(values, size)
+    over = spread.over_probability(values, size, night.column("line"))
+    rows = night.features.with_columns(
+        pl.lit(system.name).alias("system"),
+        pl.Series("predicted_points", values, nan_to_null=True),
+        pl.Series("projected_minutes", night.projection.minutes),
         *(pl.Series(name, quantiles[:, at], nan_to_null=True) for at, name in enumerate(QUANTILE_NAMES)),
-        pl.Series("over_probability", spread.over_probability(points, line), nan_to_null=True),
+        pl.Series("over_probability", over, nan_to_null=True),
+        pl.Series("reasons", system.why(replace(night, so_far=dict(points))), dtype=pl.String),
         line_bookmaker=pl.when(pl.col("line").is_not_null()).then(
             pl.format("consensus of {} books", pl.col("line_books"))
         ),
@@ -143,15 +155,15 @@ def _priced(eligible: pl.DataFrame, model: PointsModel, system: str, points: Arr
         .then(pl.lit("UNDER"))
         .otherwise(pl.lit("PASS"))
     )
-    rows = rows.with_columns(edge=edge, recommendation=recommendation)
-    over = pl.col("over_probability")
-    return rows.with_columns(
-        confidence=pl.when(pl.col("recommendation") == "OVER")
-        .then(over)
-        .when(pl.col("recommendation") == "UNDER")
-        .then(1 - over)
-        .when(pl.col("recommendation") == "PASS")
-        .then(pl.max_horizontal(over, 1 - over))
+    side = pl.col("recommendation")
+    probability = pl.col("over_probability")
+    return rows.with_columns(edge=edge, recommendation=recommendation).with_columns(
+        confidence=pl.when(side == "OVER")
+        .then(probability)
+        .when(side == "UNDER")
+        .then(1 - probability)
+        .when(side == "PASS")
+        .then(pl.max_horizontal(probability, 1 - probability))
     )
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 
 from tasks.predictions.distribution import Array
-from tasks.predictions.system import Night, System
+from tasks.predictions.system import Night, System, terms
 
 NEIGHBOURS = 200
 CHUNK = 64  # rows of tonight compared at once: bounds memory at CHUNK x past rows
@@ -33,20 +33,29 @@ PAST_COLUMNS = ("game_day", "game_id", "player_id", "games", "minutes_last_10", 
 
 
 def _points(night: Night) -> Array:
+    return night.column("points_ewm_10") + _surprise(night)
+
+
+def _why(night: Night) -> list[str]:
+    return terms(ten_game_memory=night.column("points_ewm_10"), similar_games=_surprise(night))
+
+
+def _surprise(night: Night) -> Array:
+    """How much the players of the most similar games scored above their own averages."""
     past = night.past.tail(MOST_PAST)
-    own, theirs = night.column("points_ewm_10"), past["points_ewm_10"].to_numpy()
+    theirs = past["points_ewm_10"].to_numpy()
     surprise = past["points"].cast(pl.Float64).to_numpy() - theirs
     there, here = _coordinates(past, past), _coordinates(night.features, past)
     lengths = (there**2).sum(axis=1)
-    correction = np.empty(len(own))
+    correction = np.empty(len(here))
     neighbours = min(NEIGHBOURS, len(theirs))
-    for start in range(0, len(own), CHUNK):
+    for start in range(0, len(here), CHUNK):
         mine = here[start : start + CHUNK]
         distance = lengths[None, :] - 2 * mine @ there.T
         nearest = np.argpartition(distance, neighbours - 1, axis=1)[:, :neighbours]
         # A sum in a fixed order: argpartition gives the set, not its order.
         correction[start : start + CHUNK] = surprise[np.sort(nearest, axis=1)].mean(axis=1)
-    return own + correction
+    return correction
 
 
 def _coordinates(rows: pl.DataFrame, past: pl.DataFrame) -> Array:
@@ -56,9 +65,12 @@ def _coordinates(rows: pl.DataFrame, past: pl.DataFrame) -> Array:
         known = past[name].cast(pl.Float64)
         middle, spread = known.median(), known.std()
         values = rows[name].cast(pl.Float64).fill_null(middle).to_numpy()
-        assert isinstance(middle, float) and isinstance(spread, float)
+        assert isinstance(middle, float)
+        assert isinstance(spread, float)
         columns.append(weight * (values - middle) / max(spread, 1e-9))
     return np.column_stack(columns)
 
 
-SYSTEM = System("similarity", "mean surprise of the 200 past games most like tonight's, on his own average", _points)
+SYSTEM = System(
+    "similarity", "mean surprise of the 200 past games most like tonight's, on his own average", _points, _why
+)
