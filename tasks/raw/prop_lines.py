@@ -88,8 +88,15 @@ def prop_lines(
     if "snapshot_assumed" not in found.columns:
         found = found.with_columns(snapshot_assumed=pl.lit(value=False))
     directory = _directory(rosters, player_box_scores)
+    nowhere = pl.col("game_id").is_null()
     rules = (
-        Rule("game_id", pl.col("game_id").is_null(), "is a game that is not on this day's schedule"),
+        Rule(
+            "home_team", nowhere & pl.col("stated_home").is_not_null() & pl.col("home_code").is_null(), "is not a team"
+        ),
+        Rule(
+            "away_team", nowhere & pl.col("stated_away").is_not_null() & pl.col("away_code").is_null(), "is not a team"
+        ),
+        Rule("game_id", nowhere, "is a game that is not on this day's schedule"),
         Rule("player", pl.col("player_id").is_null(), "is not a known player of either team (unresolved name)"),
         *(Rule(price, pl.col(price).abs() < EVEN, NO_ODDS) for price in ("over_price", "under_price")),
         Rule(
