@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from blocks.partition import write_durably
 from blocks.workspace import ORIGIN, Workspace, WorkspaceError
 
 
@@ -27,20 +29,30 @@ def test_simulated_and_real_days_never_mix(tmp_path: Path) -> None:
         Workspace.embedded(tmp_path, "the folder data")
 
 
-def test_of_many_who_open_a_new_workspace_at_once_one_origin_wins(tmp_path: Path) -> None:
-    origins = ["the simulated league", "the folder data"] * 8
+def test_of_two_who_open_a_new_workspace_at_once_one_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second comes while the first is about to write down what the workspace is for."""
+    opened = []
 
-    def opened(origin: str) -> str | None:
-        try:
+    def open_for(origin: str) -> None:
+        with suppress(WorkspaceError):
             Workspace.embedded(tmp_path, origin)
-        except WorkspaceError:
-            return None
-        return origin
+            opened.append(origin)
 
-    with ThreadPoolExecutor(16) as pool:
-        winners = [origin for origin in pool.map(opened, origins) if origin is not None]
-    assert len(winners) == 8
-    assert set(winners) == {(tmp_path / ORIGIN).read_text()}
+    second = threading.Thread(target=open_for, args=["the folder data"])
+
+    def meanwhile(path: Path, body: bytes) -> None:
+        monkeypatch.undo()
+        second.start()
+        second.join(timeout=0.2)  # it has to wait for us; where nothing holds it back, it is done by then
+        write_durably(path, body)
+
+    monkeypatch.setattr("blocks.workspace.write_durably", meanwhile)
+    open_for("the simulated league")
+    second.join()
+    assert opened == ["the simulated league"]
+    assert (tmp_path / ORIGIN).read_text() == "the simulated league"
 
 
 def test_a_claim_that_was_cut_short_claims_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
