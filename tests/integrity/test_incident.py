@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import shutil
 import subprocess
 import sys
@@ -79,12 +80,14 @@ def test_december_29_the_wrong_worker_is_refused_and_the_right_one_beside_it_com
     server, wrong, right = world.server, world.checkouts["analytics"], world.checkouts["precompute"]
     deployment = server.deploy(right, "precompute", PRECOMPUTE, "precompute", world.version("precompute"))
     run = server.start_run(deployment, day="2025-12-29")
-    started = time.monotonic()
+    started, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
     with worker(server, wrong, "precompute", tmp_path / "wrong.log") as process:
-        code = process.exit_code(30)
-        took = time.monotonic() - started
+        code = process.exit_code(60)
+        took, after = time.monotonic() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
+    busy = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     assert code == 78, process.output()
-    print(f"refused in {took:.2f} s\n{process.output()}")
+    print(f"refused in {took:.2f} s, of which {busy:.2f} s on a processor\n{process.output()}")
+    assert min(took, busy) < 5.0, "counted in processor time, so that a machine busy with other things does not count"
     assert "expected role precompute" in process.output()
     assert "found role analytics" in process.output()
     (event,) = wait_for("the event", lambda: server.events("integrity.worker.blocked"), 15)
@@ -92,12 +95,9 @@ def test_december_29_the_wrong_worker_is_refused_and_the_right_one_beside_it_com
     assert event["payload"]["found"].startswith("kiosk/analytics 1+")
     assert server.run(run)["state"]["type"] == "SCHEDULED", "the wrong worker took the run"
     assert server.post("/work_pools/precompute/workers/filter", {}) == [], "it registered itself"
-    started = time.monotonic()
     with worker(server, wrong, "precompute", tmp_path / "again.log") as process:
-        assert process.exit_code(30) == 78
-        again = time.monotonic() - started
+        assert process.exit_code(60) == 78
         assert "was sent before today" in process.output()
-    assert min(took, again) < 5.0, "refused within 5 s of the process's start, unless the machine itself is busy"
     assert len(server.events("integrity.worker.blocked")) == 1, "a crash loop emits one event a day"
     with worker(server, right, "precompute", tmp_path / "right.log") as process:
         state = server.finished(run)["state"]
@@ -166,9 +166,9 @@ def test_a_new_release_while_a_run_is_in_progress_loses_no_run_and_mixes_no_code
             assert server.run(run_1)["state"]["type"] == "RUNNING", "the old run was not left alone"
             gate.touch()
             assert server.finished(run_1)["state"]["type"] == "COMPLETED", first.output()
-            assert first.exit_code(30) == 75, first.output()
+            assert first.exit_code(60) == 75, first.output()
     with worker(server, old, "rolling", tmp_path / "late.log") as third:
-        assert third.exit_code(30) == 78, "two releases in one pool: the older one does not start"
+        assert third.exit_code(60) == 78, "two releases in one pool: the older one does not start"
         assert f"release.older: expected release {new_version}, found release {old_version}" in third.output()
     rows = [json.loads(line) for line in ledger.read_text().splitlines()]
     assert [(r["at"], r["release"], r["feature_set"]) for r in rows] == [
@@ -193,8 +193,13 @@ def test_an_override_is_shown_on_the_run_it_let_through(world: World, tmp_path: 
         run = server.start_run(deployment, day="2025-12-30")
         assert server.finished(run)["state"]["type"] == "COMPLETED", process.output()
     assert "let through by grace" in server.run(run)["labels"]["integrity.overridden"]
-    (event,) = wait_for("the event", lambda: server.events("integrity.override.used"), 15)
-    assert event["related"][0]["prefect.resource.id"] == f"prefect.flow-run.{run}"
+    mine = f"prefect.flow-run.{run}"
+
+    def told() -> bool:
+        used = server.events("integrity.override.used")
+        return mine in {event["related"][0]["prefect.resource.id"] for event in used}
+
+    wait_for("the event that tells of the override", told, 15)
     assert "grace" in run_command(server, root, "history", "--role", "precompute")
 
 
@@ -247,7 +252,7 @@ def test_a_file_changed_under_a_polling_worker_makes_it_leave(world: World, tmp_
         process.says("started!")
         with (root / "kiosk_steps" / "work.py").open("a") as stream:
             stream.write("# edited in place\n")
-        assert process.exit_code(30) == 78, process.output()
+        assert process.exit_code(60) == 78, process.output()
     assert "tree.changed" in process.output()
     assert "kiosk_steps/work.py" in process.output()
 
