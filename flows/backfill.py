@@ -23,6 +23,7 @@ from tasks.engine.plan import Step, cutoffs, is_played, payloads_of, results_kno
 from tasks.engine.processor import Mode, Need
 from tasks.engine.runner import Outcome
 from tasks.sources.base import SourceError
+from tasks.sources.hindsight import Information
 
 
 class BackfillFailed(Exception):
@@ -36,6 +37,7 @@ def backfill(
     data: Path | None = None,
     home: Path | None = None,
     fingerprint: str = "unversioned",
+    information: Information = Information.PUBLISHED,
 ) -> list[Outcome]:
     """Build every table of phases 2 to 4 for the game days `first` to `last`.
 
@@ -50,7 +52,8 @@ def backfill(
         game_day=last,
         as_of=results_known_at(last),
         data=data,
-        home=home_of(data, home),
+        home=home_of(data, home, information),
+        information=information,
         fingerprint=fingerprint,
     )
     steps = list(steps_of(Mode.BACKFILL, registry()))
@@ -98,12 +101,16 @@ cli = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 @cli.command()
 def main(
-    first: Annotated[dt.datetime, typer.Option(formats=["%Y-%m-%d"], help="First game day.")],
-    last: Annotated[dt.datetime, typer.Option(formats=["%Y-%m-%d"], help="Last game day.")],
+    start: Annotated[dt.datetime, typer.Option(formats=["%Y-%m-%d"], help="First game day.")],
+    end: Annotated[dt.datetime, typer.Option(formats=["%Y-%m-%d"], help="Last game day.")],
     data: Annotated[
         Path | None, typer.Option(help="Folder of seasons (docs/data.md). Default: the bundled simulated league.")
     ] = None,
     home: Annotated[Path | None, typer.Option(help="Folder of tables. Default: one per source in .pipeline.")] = None,
+    information: Annotated[
+        Information,
+        typer.Option(help="What may be known of rosters and absences: no_news and perfect_report are hindsight."),
+    ] = Information.PUBLISHED,
 ) -> None:
     """Build every table of phases 2 to 4 for a range of game days. What is complete is left alone.
 
@@ -112,7 +119,7 @@ def main(
     console = Console()
     try:
         with local_run(console):
-            outcomes = backfill(first.date(), last.date(), data, home, code_fingerprint())
+            outcomes = backfill(start.date(), end.date(), data, home, code_fingerprint(), information)
     except BackfillFailed as error:
         console.print(f"[bold red]failed:[/] {error}", soft_wrap=True, highlight=False)
         raise typer.Exit(1) from None

@@ -20,8 +20,9 @@ from tasks.engine.plan import Frozen
 from tasks.engine.processor import Mode
 from tasks.engine.runner import Job, MissingInput, Shop
 from tasks.predictions.models import ModelStore
-from tasks.sources.base import Source
+from tasks.sources.base import Source, SourceError
 from tasks.sources.folder import FolderSource
+from tasks.sources.hindsight import HindsightSource, Information
 from tasks.sources.simulated import SimulatedSource
 
 HOME = Path(".pipeline")
@@ -38,17 +39,20 @@ class Run(Frozen):
     as_of: AwareDatetime = Field(description="Facts known after this instant are not used.")
     data: Path | None = Field(None, description="Folder of seasons; none: the simulated league.")
     home: Path = Field(description="Folder of the embedded workspace.")
+    information: Information = Field(
+        Information.PUBLISHED, description="What may be known of rosters and absences; hindsight is for backtests only."
+    )
     fingerprint: str = Field(description="Fingerprint of the code that runs.")
 
     @property
     def workspace(self) -> Workspace:
         """The stores of this run."""
-        return _workspace(self.home, self.data)
+        return _workspace(self.home, self.data, self.information)
 
     @property
     def source(self) -> Source:
         """Where this run's facts come from."""
-        return _source(self.home, self.data)
+        return _source(self.home, self.data, self.information)
 
     @property
     def ledger(self) -> Ledger:
@@ -97,22 +101,28 @@ def new_run_id(mode: Mode, game_day: dt.date) -> str:
     return f"{mode.value}-{game_day}-{uuid.uuid4().hex[:8]}"
 
 
-def home_of(data: Path | None, home: Path | None) -> Path:
+def home_of(data: Path | None, home: Path | None, information: Information = Information.PUBLISHED) -> Path:
     """The workspace folder: as given, else one for the simulated league and one for each data folder."""
     if home is not None:
         return home
-    return HOME / ("simulated" if data is None else f"folder-{data.resolve().name}")
+    hindsight = "" if information == Information.PUBLISHED else f"-{information.replace('_', '-')}"
+    return HOME / ("simulated" if data is None else f"folder-{data.resolve().name}{hindsight}")
 
 
 @lru_cache(maxsize=8)
-def _workspace(home: Path, data: Path | None) -> Workspace:
+def _workspace(home: Path, data: Path | None, information: Information) -> Workspace:
     origin = "the simulated league" if data is None else f"the folder {data.resolve()}"
-    return Workspace.embedded(home, origin)
+    hindsight = "" if information == Information.PUBLISHED else f" in hindsight ({information})"
+    return Workspace.embedded(home, origin + hindsight)
 
 
 @lru_cache(maxsize=4)
-def _source(home: Path, data: Path | None) -> Source:
-    return SimulatedSource(home.parent / "leagues") if data is None else FolderSource(data)
+def _source(home: Path, data: Path | None, information: Information) -> Source:
+    if data is None:
+        if information != Information.PUBLISHED:
+            raise SourceError(f"the simulated league publishes rosters and reports: {information} is for folders")
+        return SimulatedSource(home.parent / "leagues")
+    return FolderSource(data) if information == Information.PUBLISHED else HindsightSource(data, information)
 
 
 @lru_cache(maxsize=8)

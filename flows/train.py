@@ -45,7 +45,13 @@ def train(run: Run) -> ModelCard:
 
 def model_for(run: Run) -> ModelCard:
     """The newest model that may predict the run's game day; trained now if there is none."""
-    card = run.models.usable_for(run.game_day, newest_age=NEWEST_AGE, feature_set_version=FEATURE_SET_VERSION)
+    card = run.models.usable_for(
+        run.game_day,
+        newest_age=NEWEST_AGE,
+        feature_set_version=FEATURE_SET_VERSION,
+        features=POINTS_FEATURES,
+        libraries=library_versions(),
+    )
     if card is None:
         return train(run)
     narrate("model", "loaded", f"{card.id}, trained through {card.trained_through}")

@@ -12,6 +12,7 @@ from tasks.engine.plan import is_played
 from tasks.engine.processor import Mode, Need, Phase, Read, Span, processor
 from tasks.lines import consensus, known
 from tasks.sides import sides
+from tasks.sources.base import APPEARED, ROSTER
 
 MOST_MISSED = 9  # after ten games without an appearance a player is not expected, unless a roster names him
 SITTING = ("OUT", "DOUBTFUL")
@@ -33,7 +34,7 @@ CONTRACT = Contract(
         Column("opponent_id", pl.Int64),
         Column("opponent", pl.String),
         Column("is_home", pl.Boolean),
-        Column("known_by", pl.String, says="roster, or appearance in one of the team's last ten games"),
+        Column("known_by", pl.String, says="roster, appearance in the team's last ten games, or appeared (backtests)"),
         Column("games_missed", pl.Int64, "team games", "since he last played for the team", max_null=None, ge=0),
         Column("days_since_played", pl.Int64, "days", max_null=None, ge=1),
         Column("games_last_7_days", pl.Int64, "games", ge=0, le=6),
@@ -94,7 +95,8 @@ def upcoming_player_game_context(
     """One row per player and coming game, from facts known at the game day's as_of and games of earlier days."""
     coming = sides(schedule.filter(is_played()))
     appearances = player_game_summary.filter("played").sort("player_id", "game_day", "game_id")
-    rows = _expected_players(coming, appearances, rosters)
+    rows = _expected_players(coming, appearances, rosters.filter(pl.col("evidence") == ROSTER))
+    rows = _with_stand_ins(rows, coming, rosters.filter(pl.col("evidence") == APPEARED))
     rows = _with_last_game(rows, appearances)
     rows = _with_load(rows, appearances)
     rows = _with_status(rows, injury_report, targets)
@@ -127,6 +129,19 @@ def _expected_players(coming: pl.DataFrame, appearances: pl.DataFrame, rosters: 
     # A rostered player whose appearance for another team is newer than the roster plays there.
     both = pl.concat([appeared, listed]).unique(["game_day", "player_id"], keep="first", maintain_order=True)
     return both.sort("game_day", "game_id", "player_id")
+
+
+def _with_stand_ins(rows: pl.DataFrame, coming: pl.DataFrame, appeared: pl.DataFrame) -> pl.DataFrame:
+    """Backtests without rosters: who turned out to belong to a team. Nothing about his teammates is made of him."""
+    belonged = coming.join(
+        appeared.select("game_day", "team_id", "player_id", "player_name"), on=["game_day", "team_id"]
+    )
+    unknown = belonged.join(rows, on=["game_day", "team_id", "player_id"], how="anti")
+    both = pl.concat([rows, unknown.select(*coming.columns, "player_id", "player_name", known_by=pl.lit(APPEARED))])
+    # Expected at one team and playing for another: the appearance is right.
+    return both.unique(["game_day", "player_id"], keep="last", maintain_order=True).sort(
+        "game_day", "game_id", "player_id"
+    )
 
 
 def _recently_appeared(coming: pl.DataFrame, appearances: pl.DataFrame) -> pl.DataFrame:

@@ -9,6 +9,7 @@ import polars as pl
 from tasks.engine.contracts import Column, Contract, Direction
 from tasks.engine.processor import Mode, Need, Phase, Read, Span, processor
 from tasks.precompute.state import with_state
+from tasks.sources.base import APPEARED
 
 REGULAR_MINUTES = 15.0  # a regular: at least this many minutes on average over his last ten games
 TEAM_MINUTES = 240.0
@@ -138,7 +139,8 @@ def _availability() -> pl.Expr:
     listed = pl.col("status").replace_strict(_APPEARS_LISTED, default=None, return_dtype=pl.Float64)
     # Not listed although his team has a report: a regular plays; the bench is up to the coach.
     unlisted = pl.when((pl.col("status") == "AVAILABLE") & regular).then(1.0)
-    return pl.coalesce(listed, unlisted, prior)
+    # Who is known only because he appeared tells his team nothing beforehand.
+    return pl.when(pl.col("known_by") == APPEARED).then(0.0).otherwise(pl.coalesce(listed, unlisted, prior))
 
 
 def _base_minutes() -> pl.Expr:
@@ -172,7 +174,8 @@ def _with_lineup(rows: pl.DataFrame) -> pl.DataFrame:
         pl.col("plays_per_minute_ewm_03").fill_null(0.0),
         pl.col("points_per_minute_ewm_03").fill_null(0.0),
     )
-    regular = (pl.col("minutes_last_10") >= REGULAR_MINUTES).fill_null(value=False).cast(pl.Float64)
+    candidate = pl.col("known_by") != APPEARED
+    regular = (candidate & (pl.col("minutes_last_10") >= REGULAR_MINUTES)).fill_null(value=False).cast(pl.Float64)
     just_played = (pl.col("games_missed") == 0).fill_null(value=False).cast(pl.Float64)
     expected = pl.col("availability") * base
     gone = (1 - pl.col("availability")) * regular * base

@@ -137,14 +137,27 @@ class ModelStore:
             files[name] = body
         return StoredModel(card=card, files=files)
 
-    def usable_for(self, game_day: dt.date, *, newest_age: dt.timedelta, feature_set_version: int) -> ModelCard | None:
-        """The newest model that has seen nothing of `game_day` or later and is not older than `newest_age`."""
+    def usable_for(
+        self,
+        game_day: dt.date,
+        *,
+        newest_age: dt.timedelta,
+        feature_set_version: int,
+        features: tuple[str, ...] | None = None,
+        libraries: Mapping[str, str] | None = None,
+    ) -> ModelCard | None:
+        """The newest model that has seen nothing of `game_day` or later and is not older than `newest_age`.
+
+        Only models of this feature set (and, where given, of these features and library versions) are looked at.
+        """
         fits = [
             card
             for card in self.cards()
             if card.trained_through < game_day
             and card.trained_through >= game_day - newest_age
             and card.feature_set_version == feature_set_version
+            and features in (None, card.features)
+            and libraries in (None, card.libraries)
         ]
         return fits[-1] if fits else None
 

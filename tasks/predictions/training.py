@@ -55,8 +55,13 @@ POINTS_TREES = {
     **_COMMON, "objective": "huber", "alpha": 3.0, "learning_rate": 0.04, "num_leaves": 31, "min_data_in_leaf": 300,
 }  # fmt: skip
 SIZE_TREES = {
-    **_COMMON, "feature_fraction": 1.0, "objective": "l2", "learning_rate": 0.05, "num_leaves": 8, "min_data_in_leaf": 400,
-}  # fmt: skip
+    **_COMMON,
+    "feature_fraction": 1.0,
+    "objective": "l2",
+    "learning_rate": 0.05,
+    "num_leaves": 8,
+    "min_data_in_leaf": 400,
+}
 MINUTES_ROUNDS, POINTS_ROUNDS, SIZE_ROUNDS = 150, 500, 120
 
 # What the line was worth in 2021-22 and 2022-23, the first seasons with lines: later lines move it as they come in.

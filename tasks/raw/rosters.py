@@ -13,7 +13,7 @@ from tasks.engine.processor import Cleaned, Landed, Mode, Need, Phase, Read, Spa
 from tasks.identity import team_id
 from tasks.raw.cleaning import Field, clean, team, text, whole
 from tasks.sides import sides
-from tasks.sources.base import Kind
+from tasks.sources.base import APPEARED, ROSTER, Kind
 
 OLDEST_DAYS = 3  # a roster older than this degrades what is made of it
 
@@ -29,6 +29,7 @@ CONTRACT = Contract(
         Column("team", pl.String),
         Column("position", pl.String, max_null=None),
         Column("snapshot_day", pl.Date, says="when the roster was taken"),
+        Column("evidence", pl.String, says="roster, or appeared: a box score stood in (backtests only)"),
         Column("age_days", pl.Int64, "days", "since it was taken", ge=0, degrades_above=OLDEST_DAYS),
     ),
 )
@@ -38,6 +39,7 @@ FIELDS = (
     Field("player", "player_name", text),
     Field("team", "team", team, reason="is not a team"),
     Field("position", "position", text, required=False),
+    Field("evidence", "evidence", text),
     Field("snapshot_date", "snapshot_day", parsing.day, reason="is not a date (YYYY-MM-DD)"),
 )
 
@@ -56,6 +58,8 @@ def every_team_that_plays(inputs: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
 )
 def rosters(found: pl.DataFrame, schedule: pl.DataFrame, targets: pl.DataFrame) -> Cleaned:
     """Every team's last snapshot at or before each target day. One team missing does not lose the other 29."""
+    if "evidence" not in found.columns:
+        found = found.with_columns(evidence=pl.lit(ROSTER))
     # Snapshots are about the days that follow them, so none is refused for its own date.
     days = targets.select("game_day")
     read = clean(
@@ -64,7 +68,23 @@ def rosters(found: pl.DataFrame, schedule: pl.DataFrame, targets: pl.DataFrame) 
         targets,
         unique=("player_id", "team", "snapshot_day"),
     )
-    snapshots = read.rows.drop("game_day").with_columns(team_id=team_id(pl.col("team")))
+    rows = read.rows.drop("game_day").with_columns(team_id=team_id(pl.col("team")))
+    appeared = rows.filter(pl.col("evidence") == APPEARED).join(days, left_on="snapshot_day", right_on="game_day")
+    known = pl.concat(
+        [
+            _latest(days, rows.filter(pl.col("evidence") == ROSTER)),
+            appeared.with_columns(game_day=pl.col("snapshot_day")),
+        ],
+        how="diagonal",
+    )
+    # A player on two rosters (a trade between two snapshots) belongs to the one taken last.
+    known = known.sort("snapshot_day", "team").unique(["game_day", "player_id"], keep="last", maintain_order=True)
+    age = (pl.col("game_day") - pl.col("snapshot_day")).dt.total_days()
+    return Cleaned(known.with_columns(age_days=age), read.refused)
+
+
+def _latest(days: pl.DataFrame, snapshots: pl.DataFrame) -> pl.DataFrame:
+    """For each day every team's last snapshot taken by then."""
     teams = snapshots.select("team", "snapshot_day").unique().sort("snapshot_day")
     wanted = days.join(teams.select("team").unique(), how="cross").sort("game_day")
     latest = wanted.join_asof(
@@ -75,11 +95,7 @@ def rosters(found: pl.DataFrame, schedule: pl.DataFrame, targets: pl.DataFrame) 
         strategy="backward",
         check_sortedness=False,
     ).drop_nulls("snapshot_day")
-    rows = latest.select("game_day", "team", "snapshot_day").join(snapshots, on=["team", "snapshot_day"])
-    # A player on two rosters (a trade between two snapshots) belongs to the one taken last.
-    rows = rows.sort("snapshot_day", "team").unique(["game_day", "player_id"], keep="last", maintain_order=True)
-    age = (pl.col("game_day") - pl.col("snapshot_day")).dt.total_days()
-    return Cleaned(rows.with_columns(age_days=age), read.refused)
+    return latest.select("game_day", "team", "snapshot_day").join(snapshots, on=["team", "snapshot_day"])
 
 
 _ASKED = Field("game_date", "game_day", parsing.day)

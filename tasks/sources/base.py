@@ -54,6 +54,8 @@ REQUIRED_COLUMNS: dict[Kind, tuple[str, ...]] = {
         *("commence_time", "home_team", "away_team", "snapshot"),
     ),
 }
+# What says that a player belonged to a team: a roster, or in backtests without one that he appeared for it.
+ROSTER, APPEARED = "roster", "appeared"
 # Where a found row came from; added by `parse` and carried into quarantine.
 FILE, ROW = "_file", "_row"
 # What a line of text holds beyond its header's columns: its values may be out of step, so it is refused.
