@@ -6,7 +6,7 @@ import polars as pl
 
 
 def sides(schedule: pl.DataFrame) -> pl.DataFrame:
-    """Two rows a game: game_day, game_id, season, season_type, tip_off, team_id, team, opponent_id, opponent, is_home."""
+    """Two rows a game: the game's columns, then team_id, team, opponent_id, opponent and is_home."""
     common = ("game_day", "game_id", "season", "season_type", "tip_off")
     home = schedule.select(
         *common,

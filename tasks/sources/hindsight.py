@@ -73,7 +73,7 @@ class HindsightSource(FolderSource):
         )
 
     def _report(self) -> pl.LazyFrame:
-        """Regulars who did not appear as OUT. Of each team one who played as AVAILABLE, so that it counts as reported."""
+        """Regulars who did not appear as OUT; of each team one who played as AVAILABLE: it counts as reported."""
         absent = pl.concat(self._read_any(path) for path in self._absences())
         played = (
             self._players()
