@@ -172,6 +172,18 @@ def test_a_model_of_other_features_is_not_used(store: ModelStore) -> None:
     assert store.usable_for(DAY, newest_age=MONTH, feature_set_version=3) is None
 
 
+@pytest.mark.parametrize(
+    "now",
+    [{"features": ("minutes_last_10", "points_last_10")}, {"libraries": {"lightgbm": "4.8.0"}}],
+    ids=["features in another order", "another library version"],
+)
+def test_a_newer_model_of_other_columns_or_libraries_is_passed_over(store: ModelStore, now: Any) -> None:
+    fitting = save(store, through=DAY - 5 * ONE_DAY, **now)
+    newest = save(store)
+    assert store.usable_for(DAY, newest_age=MONTH, feature_set_version=1) == newest
+    assert store.usable_for(DAY, newest_age=MONTH, feature_set_version=1, **now) == fitting
+
+
 def test_of_two_models_of_the_same_day_the_later_trained_is_used(store: ModelStore) -> None:
     later = save(store, files={"m": b"later"}, created_at=TRAINED_AT + ONE_DAY)
     save(store, files={"m": b"earlier"})
