@@ -10,6 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import polars as pl
+from hypothesis import settings
 
 from blocks.warehouse import DayRange
 from tasks.catalog import registry
@@ -35,6 +36,11 @@ FILES: dict[Kind, str] = {
 }
 Tables = Mapping[Kind, pl.DataFrame]
 Row = dict[str, str | None]
+
+
+def steady(examples: int) -> settings:
+    """Properties are held on this many examples, the same on every machine and however slow it is."""
+    return settings(deadline=None, derandomize=True, max_examples=examples)
 
 
 def game(**changes: str | None) -> Row:

@@ -10,7 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.identity import TEAM_IDS, game_id, plain_name, resolve_players, team_code, team_id
-from tests.leagues import DAY
+from tests.leagues import (
+    DAY,
+    steady,
+)
 
 LONG_AGO = dt.date(2025, 10, 21)
 Person = tuple[int, str, str]
@@ -116,6 +119,7 @@ def test_resolving_keeps_every_row_in_its_order() -> None:
     assert resolved["player_id"].to_list() == [2, None, 1, 2, None]
 
 
+@steady(80)
 @given(st.lists(st.text(max_size=20), max_size=5), st.lists(st.text(max_size=20), max_size=5))
 def test_no_name_makes_resolving_raise_or_change_the_rows(names: list[str], known: list[str]) -> None:
     found = pl.DataFrame(
@@ -171,6 +175,7 @@ def test_an_unknown_team_is_null_and_never_the_nearest_one(word: str) -> None:
     assert _codes(word) == [None]
 
 
+@steady(80)
 @given(st.text())
 def test_no_text_but_a_known_word_is_a_team(text: str) -> None:
     assert _codes(text)[0] in (None, *TEAM_IDS)

@@ -12,7 +12,11 @@ from hypothesis import strategies as st
 
 from tasks.engine.plan import targets_frame
 from tasks.lines import consensus, known
-from tests.leagues import DAY, GAME_ID
+from tests.leagues import (
+    DAY,
+    GAME_ID,
+    steady,
+)
 
 NOON = dt.datetime(2025, 12, 29, 17, 0, tzinfo=dt.UTC)
 SCHEMA = {
@@ -145,6 +149,7 @@ quotes = st.lists(
 )
 
 
+@steady(80)
 @given(quotes, st.sampled_from(["opening", "closing"]), st.randoms(use_true_random=False))
 def test_the_consensus_lies_within_the_quotes_and_does_not_depend_on_their_order(
     found: Any, which: Any, random: Any

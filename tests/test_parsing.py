@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks import parsing
+from tests.leagues import steady
 
 
 def _read(parse: Any, value: Any, dtype: Any = pl.String, *args: Any) -> Any:
@@ -68,6 +69,7 @@ def test_a_whole_number_too_long_to_be_exact_is_null_instead_of_its_neighbour() 
     assert _read(parsing.number, str(2**53 + 1), pl.String, pl.Int64()) is None
 
 
+@steady(100)
 @given(st.integers(-(2**52), 2**52))
 def test_every_whole_number_survives_being_written_as_text_or_as_a_float(value: int) -> None:
     assert _read(parsing.number, str(value), pl.String, pl.Int64()) == value
@@ -165,6 +167,7 @@ def test_anything_else_is_neither_true_nor_false() -> None:
         assert _read(parsing.flag, value, dtype) is None
 
 
+@steady(100)
 @given(st.text())
 def test_no_text_makes_a_parser_raise(text: str) -> None:
     for parse in (parsing.day, parsing.instant, parsing.minutes, parsing.flag):

@@ -8,11 +8,19 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.sources.base import Kind
-from tests.leagues import ROWS, Row, clean, game, roster_row, table
+from tests.leagues import (
+    ROWS,
+    Row,
+    clean,
+    game,
+    roster_row,
+    steady,
+    table,
+)
 
 # Near misses are likelier than noise to slip through.
 AWKWARD = st.sampled_from(
@@ -85,7 +93,7 @@ def _worth(text: Any) -> float | None:
 def test_any_text_in_any_field_is_read_or_refused_once_and_nothing_is_made_up(kind: Kind) -> None:
     context = _context() if kind == Kind.PROP_LINES else {}
 
-    @settings(max_examples=60, deadline=None)
+    @steady(60)
     @given(faulty_rows(kind))
     def hold(rows: list[Row]) -> None:
         found = table(rows)
@@ -116,7 +124,7 @@ def _all_later(rows: list[Row]) -> bool:
     return all(dt.date.fromisoformat((row["snapshot_date"] or "").strip()[:10]) > dt.date(2025, 12, 29) for row in rows)
 
 
-@settings(max_examples=40, deadline=None)
+@steady(40)
 @given(st.data())
 def test_any_type_of_column_is_read_or_refused(data: st.DataObject) -> None:
     """Parquet files bring types that no text has: dates where numbers belong, booleans, durations, categories."""

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import os
-from functools import cache
 from pathlib import Path
 
 import polars as pl
@@ -18,39 +16,33 @@ from tasks.sources.base import Kind
 from tasks.sources.folder import FolderSource
 from tests.leagues import eastern, raw_tables
 
-FOLDER = os.environ.get("REAL_DATA_DIR")
-pytestmark = [
-    pytest.mark.real_data,
-    pytest.mark.skipif(not FOLDER, reason="REAL_DATA_DIR is not set: there are no real seasons to read here"),
-]
+pytestmark = pytest.mark.real_data
 LATE = dt.datetime(2026, 1, 5, tzinfo=dt.UTC)
 INCIDENT = dt.date(2025, 12, 29)
 
 
-@cache
-def _source() -> FolderSource:
-    assert FOLDER is not None
-    return FolderSource(Path(FOLDER))
+Raw = dict[Kind, Cleaned]
 
 
-@cache
-def _raw() -> dict[Kind, Cleaned]:
-    return raw_tables(_source(), _source().covers(), LATE)
+@pytest.fixture(scope="module")
+def source(real_data: Path) -> FolderSource:
+    return FolderSource(real_data)
 
 
-def _rows(kind: Kind) -> pl.DataFrame:
-    return _raw()[kind].rows
+@pytest.fixture(scope="module")
+def raw(source: FolderSource) -> Raw:
+    return raw_tables(source, source.covers(), LATE)
 
 
 @pytest.mark.parametrize("kind", [Kind.SCHEDULE, Kind.PLAYER_BOX_SCORES, Kind.TEAM_BOX_SCORES, Kind.ROSTERS])
-def test_no_real_row_of_schedule_box_scores_and_rosters_is_refused(kind: Kind) -> None:
-    assert _raw()[kind].refused.is_empty()
+def test_no_real_row_of_schedule_box_scores_and_rosters_is_refused(raw: Raw, kind: Kind) -> None:
+    assert raw[kind].refused.is_empty()
 
 
-def test_refused_real_lines_are_few_and_of_four_kinds() -> None:
+def test_refused_real_lines_are_few_and_of_four_kinds(raw: Raw) -> None:
     """Measured: 18 names of players who had just changed teams or with another first name, 911 lines without a game
     (455 of them with a match-up such as "LAC vs. NOP" for a team), 43 taken during the game."""
-    lines = _raw()[Kind.PROP_LINES]
+    lines = raw[Kind.PROP_LINES]
     counts = dict(lines.refused.group_by("reason").len().iter_rows())
     assert counts.pop("is not a known player of either team (unresolved name)") <= 28
     assert counts.pop("is at or after tip-off: not a line but leakage") == 43
@@ -60,11 +52,13 @@ def test_refused_real_lines_are_few_and_of_four_kinds() -> None:
     assert lines.rows.height + lines.refused.height == 106_857
 
 
-def test_every_real_game_and_box_score_is_there() -> None:
-    schedule, players, teams = (_rows(kind) for kind in (Kind.SCHEDULE, Kind.PLAYER_BOX_SCORES, Kind.TEAM_BOX_SCORES))
+def test_every_real_game_and_box_score_is_there(source: FolderSource, raw: Raw) -> None:
+    schedule, players, teams = (
+        raw[kind].rows for kind in (Kind.SCHEDULE, Kind.PLAYER_BOX_SCORES, Kind.TEAM_BOX_SCORES)
+    )
     # 13,290 games on the schedule, and the older playoffs that only the box scores know.
     only_in_box_scores = players.join(
-        pl.read_parquet(_source().folder / "schedule/schedule.parquet"), on="game_id", how="anti"
+        pl.read_parquet(source.folder / "schedule/schedule.parquet"), on="game_id", how="anti"
     )["game_id"].n_unique()
     assert schedule.height == 13_290 + only_in_box_scores
     assert players.join(schedule, on=["game_day", "game_id"], how="anti").is_empty()
@@ -78,22 +72,22 @@ def test_every_real_game_and_box_score_is_there() -> None:
     assert teams.group_by("game_id").len()["len"].unique().to_list() == [2]
 
 
-def test_players_points_come_to_their_teams_points_in_every_real_game() -> None:
-    players, teams = _rows(Kind.PLAYER_BOX_SCORES), _rows(Kind.TEAM_BOX_SCORES)
+def test_players_points_come_to_their_teams_points_in_every_real_game(raw: Raw) -> None:
+    players, teams = raw[Kind.PLAYER_BOX_SCORES].rows, raw[Kind.TEAM_BOX_SCORES].rows
     summed = players.group_by("game_id", "team").agg(pl.col("points").sum().alias("sum"))
     assert teams.join(summed, on=["game_id", "team"]).filter(pl.col("points") != pl.col("sum")).is_empty()
 
 
-def test_the_day_of_the_incident_is_whole() -> None:
+def test_the_day_of_the_incident_is_whole(raw: Raw) -> None:
     on = pl.col("game_day") == INCIDENT
-    schedule = _rows(Kind.SCHEDULE).filter(on)
+    schedule = raw[Kind.SCHEDULE].rows.filter(on)
     assert (schedule.height, schedule["tip_off"].null_count()) == (11, 0)
-    assert _rows(Kind.PLAYER_BOX_SCORES).filter(on).height == 250
+    assert raw[Kind.PLAYER_BOX_SCORES].rows.filter(on).height == 250
 
 
-def test_on_the_morning_of_the_incident_nothing_of_its_games_is_known() -> None:
+def test_on_the_morning_of_the_incident_nothing_of_its_games_is_known(source: FolderSource) -> None:
     morning = eastern(INCIDENT, 12, 30)
-    made = raw_tables(_source(), DayRange.on(INCIDENT), morning)
+    made = raw_tables(source, DayRange.on(INCIDENT), morning)
     schedule = made[Kind.SCHEDULE].rows
     assert schedule["status"].unique().to_list() == ["scheduled"]
     assert schedule["home_points"].null_count() == 11
@@ -103,9 +97,9 @@ def test_on_the_morning_of_the_incident_nothing_of_its_games_is_known() -> None:
     assert made[Kind.PROP_LINES].rows["player_id"].n_unique() > 100
 
 
-def test_names_alone_lead_to_the_same_players_as_the_ids_of_the_real_lines() -> None:
+def test_names_alone_lead_to_the_same_players_as_the_ids_of_the_real_lines(source: FolderSource, raw: Raw) -> None:
     """Every spelling of every book, resolved without its id: never another player, and hardly ever nobody."""
-    lines = pl.read_parquet(_source().folder / "lines/points_lines.parquet")
+    lines = pl.read_parquet(source.folder / "lines/points_lines.parquet")
     named = (
         lines.select("game_date", "player", "player_id", "home_team", "away_team")
         .unique(maintain_order=True)
@@ -119,7 +113,7 @@ def test_names_alone_lead_to_the_same_players_as_the_ids_of_the_real_lines() -> 
         .drop_nulls()
     )
     assert named.height > 20_000
-    directory = _directory(_rows(Kind.ROSTERS), _rows(Kind.PLAYER_BOX_SCORES))
+    directory = _directory(raw[Kind.ROSTERS].rows, raw[Kind.PLAYER_BOX_SCORES].rows)
     found = resolve_players(named, directory)
     wrong = found.filter(pl.col("player_id") != pl.col("true_id"))
     assert wrong.select("player", "true_id", "player_id").is_empty()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from blocks.warehouse import DayRange
@@ -27,6 +27,7 @@ from tests.leagues import (
     prop_line,
     roster_row,
     served,
+    steady,
     table,
     tables_of,
     team_line,
@@ -92,7 +93,7 @@ def _known(kind: Kind, frame: pl.DataFrame, as_of: dt.datetime) -> pl.DataFrame:
     return frame.filter(_passed("announced_at", as_of)).with_columns(result.name.keep(), stated.name.keep())
 
 
-@settings(max_examples=30, deadline=None)
+@steady(30)
 @given(instants)
 def test_exactly_what_is_known_at_any_time_is_served(league: FolderSource, as_of: dt.datetime) -> None:
     for kind, frame in tables_of(tiny_league()).items():
@@ -128,7 +129,7 @@ def _altered(kind: Kind, frame: pl.DataFrame, as_of: dt.datetime) -> pl.DataFram
     )
 
 
-@settings(max_examples=30, deadline=None)
+@steady(30)
 @given(instants)
 def test_altering_all_that_comes_later_changes_not_a_byte_of_a_payload(
     league: FolderSource, tmp_path_factory: pytest.TempPathFactory, as_of: dt.datetime
@@ -144,7 +145,7 @@ def test_altering_all_that_comes_later_changes_not_a_byte_of_a_payload(
     assert changed > 0 or as_of > eastern(dt.date(2026, 4, 13), 4)
 
 
-@settings(max_examples=20, deadline=None)
+@steady(20)
 @given(instants, instants)
 def test_what_is_known_once_stays_known(league: FolderSource, one: dt.datetime, other: dt.datetime) -> None:
     early, late = sorted([one, other])
