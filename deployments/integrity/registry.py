@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -35,8 +35,12 @@ from .record import (
     wrap_record,
 )
 
+if TYPE_CHECKING:
+    from prefect.context import SettingsContext
+
 MAX_VALUE_CHARACTERS = 5000  # Prefect's limit for a Variable
 PAGE = 200
+MAX_RETRIES = 2
 CLAIMS_KEPT = timedelta(days=30)
 
 
@@ -69,13 +73,13 @@ class Registry:
     def connect(cls, keys: Mapping[str, Ed25519PublicKey], timeout_seconds: float = 10.0) -> Registry:
         """A registry on the server of PREFECT_API_URL; Unreachable if none is configured."""
         from prefect.client.orchestration import get_client
-        from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+        from prefect.settings import PREFECT_API_URL
 
         if not PREFECT_API_URL.value():
             raise Unreachable("PREFECT_API_URL is not set: there is no server that could say what is expected")
         with ExitStack() as opened:
             # Prefect's own patience (five retries, doubling) would cost minutes before the grace begins.
-            opened.enter_context(temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 2}))
+            opened.enter_context(_impatient())
             settings = {"timeout": timeout_seconds}
             client = opened.enter_context(get_client(sync_client=True, httpx_settings=settings))
             stack = opened.pop_all()
@@ -273,6 +277,15 @@ class Registry:
             return answer.json()
         except ValueError:
             raise Unreachable("the server's answer is not JSON: is PREFECT_API_URL its API?") from None
+
+
+def _impatient() -> SettingsContext:
+    """Prefect's settings with two retries. `temporary_settings` would read and validate all anew, 20 ms each time."""
+    from prefect.context import SettingsContext, get_settings_context
+
+    current = get_settings_context()
+    client = current.settings.client.model_copy(update={"max_retries": MAX_RETRIES})
+    return SettingsContext(profile=current.profile, settings=current.settings.model_copy(update={"client": client}))
 
 
 def chain_tag(project: str, role: str) -> str:

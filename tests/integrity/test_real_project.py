@@ -23,7 +23,7 @@ from deployments.integrity import verifier
 from deployments.integrity.builder import build
 from deployments.integrity.digest import sha256_file
 from deployments.integrity.envelope import Envelope, key_id, public_text
-from deployments.integrity.finding import Report
+from deployments.integrity.finding import Report, shorten
 from deployments.integrity.guard import Question, Run, Verdict, verify, verify_fully, verify_local
 from deployments.integrity.manifest import Artifact, Predicate, wrap
 from deployments.integrity.project import PROJECT_FILE, read_project
@@ -318,6 +318,13 @@ CASES = [
     ("two workers of different releases in one pool", two_releases, "release.older"),
 ]
 
+REFUSED = "worker 78; run `WrongRelease`"
+OUTCOMES = {
+    "run.entrypoint": "run `WrongRelease`",
+    "release.older": "worker 78 at start, 75 once it runs; run `WrongRelease`",
+    "registry.unreachable": "worker 78 at start, waits once it runs; run `Crashed`",
+}
+
 
 @pytest.mark.parametrize(("case", "damage", "code"), CASES, ids=[c[0] for c in CASES])
 def test_it_is_caught(release: Release, case: str, damage: Callable[[Release], Verdict], code: str) -> None:
@@ -327,8 +334,10 @@ def test_it_is_caught(release: Release, case: str, damage: Callable[[Release], V
     if table := os.environ.get("INTEGRITY_TABLE"):
         (finding, *_) = verdict.report.refused
         said = f"`{finding.code}`: expected {finding.expected}, found {finding.found}"
+        said += f" ({shorten(finding.names)})" if finding.names else ""
         with Path(table).open("a") as stream:
-            stream.write(f"| {case} | {said} | {verdict.report.elapsed_ms:.0f} |\n")
+            outcome = OUTCOMES.get(code, REFUSED)
+            stream.write(f"| {case} | {said} | {outcome} | {verdict.report.elapsed_ms:.0f} |\n")
 
 
 def test_the_undamaged_release_is_admitted_in_under_50_ms(release: Release) -> None:
