@@ -34,10 +34,11 @@ benchmark: $(READY)  ## feature store for a season and for one day, beside panda
 	$(BIN)/python -m benchmarks.feature_store $(if $(DATA),--data "$(DATA)")
 	$(BIN)/python -m benchmarks.prefect_overhead
 
-$(READY): requirements.lock
+$(READY): requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make PYTHON=python3.11")'
 	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 
 lock:  ## resolve the dependencies anew (needs uv)

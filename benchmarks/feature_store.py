@@ -142,11 +142,12 @@ def scopes_of(tables: Tables, game_day: dt.date) -> tuple[Scope, Scope]:
 
 @dataclass(frozen=True)
 class Timed:
-    """Seconds of each run of one piece of work, and the rows that it reads and makes."""
+    """Seconds of each run of one piece of work, by the clock and of both cores together, and the rows that it makes."""
 
     name: str
     rows: int
     seconds: tuple[float, ...]
+    cpu: tuple[float, ...]
 
     @property
     def median(self) -> float:
@@ -157,18 +158,22 @@ def clocked(works: list[Work], runs: int) -> list[Timed]:
     """Each piece once to warm up, then all of them in turn, so that what else the machine does falls on all alike."""
     rows = [len(call()) for _, call in works]
     seconds: list[list[float]] = [[] for _ in works]
+    cpu: list[list[float]] = [[] for _ in works]
     for _ in range(runs):
-        for (_, call), taken in zip(works, seconds, strict=True):
+        for number, (_, call) in enumerate(works):
             gc.collect()
-            began = time.perf_counter()
+            began, used = time.perf_counter(), time.process_time()
             call()
-            taken.append(time.perf_counter() - began)
-    return [Timed(name, made, tuple(taken)) for (name, _), made, taken in zip(works, rows, seconds, strict=True)]
+            seconds[number].append(time.perf_counter() - began)
+            cpu[number].append(time.process_time() - used)
+    return [Timed(work[0], rows[n], tuple(seconds[n]), tuple(cpu[n])) for n, work in enumerate(works)]
 
 
 def together(name: str, parts: list[Timed], rows: int) -> Timed:
     """The parts of each round as one piece of work."""
-    return Timed(name, rows, tuple(map(sum, zip(*(part.seconds for part in parts), strict=True))))
+    seconds = zip(*(part.seconds for part in parts), strict=True)
+    cpu = zip(*(part.cpu for part in parts), strict=True)
+    return Timed(name, rows, tuple(map(sum, seconds)), tuple(map(sum, cpu)))
 
 
 def phase_4(scope: Scope) -> list[Work]:
@@ -244,16 +249,17 @@ def store_table(scopes: tuple[Scope, ...], runs: int) -> Table:
 
 
 def comparison_table(pieces: dict[tuple[str, str], tuple[Timed, Timed]], runs: int) -> Table:
-    """The part that both libraries compute, side by side; the ratio is the median over the rounds."""
+    """The part that both libraries compute, side by side; ratios are medians over the rounds."""
     table = Table(title=f"The same features in pandas, median of {runs} runs in turn", title_justify="left")
     for name in ("computed for", "piece"):
         table.add_column(name, no_wrap=True)
-    for name in ("rows", "polars s", "pandas s", "ratio"):
+    for name in ("rows", "polars s", "pandas s", "ratio", "ratio of CPU"):
         table.add_column(name, justify="right", no_wrap=True)
     for (scope, piece), (ours, theirs) in pieces.items():
-        ratio = f"{statistics.median(map(truediv, theirs.seconds, ours.seconds)):.1f}"
+        ratios = ((theirs.seconds, ours.seconds), (theirs.cpu, ours.cpu))
+        longer = (f"{statistics.median(map(truediv, *pair)):.1f}" for pair in ratios)
         seconds = (f"{timed.median:.3f}" for timed in (ours, theirs))
-        table.add_row(scope, piece, f"{ours.rows:,}", *seconds, ratio, end_section=piece == WHOLE_PART)
+        table.add_row(scope, piece, f"{ours.rows:,}", *seconds, *longer, end_section=piece == WHOLE_PART)
     return table
 
 

@@ -45,9 +45,7 @@ def real(folder: Path) -> dict[str, float]:
     found = {
         **calibration.box_score_quantities(judged),
         **calibration.absence_quantities(judged),
-        **calibration.forecast_quantities(
-            calibration.naive_forecasts(games).filter(pl.col("season").is_in(JUDGED))
-        ),
+        **calibration.forecast_quantities(calibration.naive_forecasts(games).filter(pl.col("season").is_in(JUDGED))),
     }
     lines_file = folder / "lines" / "consensus_points_lines.parquet"
     if not lines_file.exists() or not _path(folder, LINED).exists():
@@ -70,16 +68,12 @@ def _path(folder: Path, season: str) -> Path:
 def _season(folder: Path, season: str) -> pl.DataFrame:
     path = _path(folder, season)
     if not path.exists():
-        raise SystemExit(
-            f"{path} is missing: --data wants a folder with the seasons {HISTORY} to {JUDGED[-1]}"
-        )
+        raise SystemExit(f"{path} is missing: --data wants a folder with the seasons {HISTORY} to {JUDGED[-1]}")
     return pl.read_parquet(path)
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description="Compare the simulated league with real seasons in a folder."
-    )
+    parser = argparse.ArgumentParser(description="Compare the simulated league with real seasons in a folder.")
     parser.add_argument("--data", type=Path, required=True, help="folder in the layout of docs/data.md")
     parser.add_argument("--seed", type=int, default=LeagueConfig().seed)
     parser.add_argument("--markdown", action="store_true", help="print the table as Markdown")

@@ -94,6 +94,7 @@ def daily(
         return day.finish(DayState.NO_GAMES, f"No games on {game_day}: nothing is expected and nothing is published.")
 
     day.time("history", lambda: build_history(day.run, seasons))
+    day.demand_freshness()
     landed = day.time("ingest", lambda: ingest(day.run, game_day, game_day, list(day.plan.payloads)))
     for phase, subflow in PHASE_FLOWS.items():
         day.phase(phase, partial(subflow, day.run, day.targets, landed=landed))
@@ -163,6 +164,15 @@ class _Day:
         self.reasons += [f"{reason} ({why[reason.split()[0]]})" for reason in decision.reasons]
         if decision.verdict == Verdict.FAIL:
             raise DayFailed(self.finish(DayState.FAILED))
+
+    def demand_freshness(self) -> None:
+        """Hold the tables that this run only reads against the plan. Raises DayFailed if a critical one is stale."""
+        needs, there = self.plan.fresh, self.run.workspace.warehouse.partitions
+        stale = [need for need in needs if need.through not in there(need.table)]
+        self.reasons += [f"{need.table} is stale: run overnight for {need.through}, which it lacks" for need in stale]
+        if any(need.critical for need in stale):
+            raise DayFailed(self.finish(DayState.FAILED))
+        narrate("freshness", "checked", f"{len(needs) - len(stale)} of {len(needs)} tables reach the last game day")
 
     def published(self, model_id: str) -> None:
         """Publish what is in the store."""

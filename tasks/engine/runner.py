@@ -240,6 +240,9 @@ def _named(keys: pl.DataFrame) -> list[str]:
 def _judge(processor: Processor, inputs: Mapping[str, Any], stored: pl.DataFrame, job: Job, facts: _Facts) -> State:
     """Hold what is in the store against what had to be there."""
     if processor.expects is None:
+        if not facts.rows and processor.critical:
+            facts.reasons.append(f"{processor.table} has no rows, and nothing can be done without them")
+            return State.FAILED
         if not facts.rows and not facts.refused:
             return State.EMPTY_OK
         return State.DEGRADED if facts.reasons or (facts.refused and not facts.rows) else State.COMPLETE

@@ -7,6 +7,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,6 @@ from tasks.catalog import registry
 from tasks.engine.processor import Mode
 from tasks.predictions import similarity
 from tasks.predictions.predictions import QUANTILE_NAMES, SYSTEMS
-from tasks.predictions.system import System
 from tests.flows.conftest import RUN_COLUMNS, Finished, stored
 
 pytestmark = pytest.mark.xdist_group("prefect")
@@ -31,12 +31,12 @@ def test_same_day_writes_the_whole_grid_of_eligible_players_and_systems(finished
     assert finished.report.state == DayState.COMPLETE, finished.report.reasons
     eligible = finished.read("ml_feature_store").filter("eligible")
     predictions = finished.read("predictions")
-    assert eligible.height > 30
+    assert eligible.height > 25
     assert predictions.height == eligible.height * len(SYSTEMS) == finished.report.rows == finished.report.expected
     assert predictions.select("game_id", "player_id", "system").is_duplicated().sum() == 0
     games = {game.game_id for game in finished.report.games}
     assert set(predictions["game_id"]) == games
-    assert len(games) >= 3
+    assert len(games) >= 2
 
 
 def test_every_prediction_says_where_it_comes_from(finished: Finished) -> None:
@@ -87,8 +87,8 @@ def test_a_second_run_changes_nothing_but_run_ids_and_times(finished: Finished, 
     assert old.equals(new)
 
 
-def test_a_day_without_games_is_an_outcome_not_a_silence(finished: Finished, copied: Callable[[], Path]) -> None:
-    report = daily(Mode.SAME_DAY, dt.date(2025, 12, 24), data=finished.folder, home=copied())
+def test_a_day_without_games_is_an_outcome_not_a_silence(finished: Finished) -> None:
+    report = daily(Mode.SAME_DAY, dt.date(2025, 12, 24), data=finished.folder, home=finished.home)
     assert report.state == DayState.NO_GAMES
     assert "No games on 2025-12-24" in report.reasons[0]
     assert report.publication is None
@@ -116,9 +116,7 @@ def test_a_missing_report_degrades_the_day_and_the_label_travels_to_every_row(
 def test_what_a_system_cannot_say_is_missing_by_name(
     finished: Finished, copied: Callable[[], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    silent = System(
-        "similarity", "silent on the first player", lambda night: _silent_on_first(similarity.SYSTEM.points(night))
-    )
+    silent = replace(similarity.SYSTEM, points=lambda night: _silent_on_first(similarity.SYSTEM.points(night)))
     systems = tuple(silent if system.name == "similarity" else system for system in SYSTEMS)
     monkeypatch.setattr("tasks.predictions.predictions.SYSTEMS", systems)
     home = copied()
@@ -188,10 +186,10 @@ def test_results_that_are_not_in_fail_the_overnight_run_by_name(
     ],
 )
 def test_the_command_line_answers_with_a_sentence_and_the_right_exit_code(
-    finished: Finished, copied: Callable[[], Path], arguments: list[str], code: int, says: str
+    finished: Finished, arguments: list[str], code: int, says: str
 ) -> None:
     if arguments != ["--help"]:
-        arguments = [*arguments, "--data", str(finished.folder), "--home", str(copied())]
+        arguments = [*arguments, "--data", str(finished.folder), "--home", str(finished.home)]
     result = CliRunner(env={"COLUMNS": "300", "TERM": "dumb"}).invoke(cli, arguments)
     assert result.exit_code == code, result.output
     assert says in " ".join(result.output.split())
@@ -220,3 +218,18 @@ def _shas(home: Path) -> dict[tuple[str, dt.date], str]:
         for item in registry()
         for day, partition in warehouse.partitions(item.table).items()
     }
+
+
+def test_a_stale_critical_table_fails_the_day_by_name(
+    finished: Finished, copied: Callable[[], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = copied()
+    yesterday = finished.game_day - dt.timedelta(days=1)
+    shutil.rmtree(home / "warehouse" / "tables" / "player_daily_cache" / f"game_day={yesterday}")
+    # The history that would heal it finds nothing to do.
+    monkeypatch.setattr("flows.daily.build_history", lambda run, seasons: None)
+    with pytest.raises(DayFailed) as failed:
+        daily(Mode.SAME_DAY, finished.game_day, data=finished.folder, home=home)
+    assert failed.value.report.reasons == (
+        f"player_daily_cache is stale: run overnight for {yesterday}, which it lacks",
+    )

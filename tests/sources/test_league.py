@@ -262,9 +262,7 @@ def _absences(league: League, keep: Callable[[pl.DataFrame], pl.DataFrame]) -> p
     played = league.player_games.select("game_id", "player_id", played=pl.lit(True))
     rows = keep(league.injuries.join(evening, on="game_id")).sort("reported_at")
     last = rows.group_by("game_id", "player_id", maintain_order=True).agg(pl.col("status").last())
-    return last.join(played, on=["game_id", "player_id"], how="left").with_columns(
-        pl.col("played").fill_null(False)
-    )
+    return last.join(played, on=["game_id", "player_id"], how="left").with_columns(pl.col("played").fill_null(False))
 
 
 def test_out_means_out_and_questionable_players_play_about_half_the_time(league: League) -> None:
@@ -326,9 +324,7 @@ def test_players_are_invented_and_their_ids_beyond_every_real_one(league: League
 
 @pytest.mark.parametrize(("clubs", "games"), [(4, 10), (6, 21), (30, 82), (32, 30)])
 def test_any_even_number_of_teams_gives_a_complete_season(clubs: int, games: int) -> None:
-    small = generate_league(
-        LeagueConfig(seed=1, seasons=("2024-25",), teams=clubs, games_per_team=games, worlds=1)
-    )
+    small = generate_league(LeagueConfig(seed=1, seasons=("2024-25",), teams=clubs, games_per_team=games, worlds=1))
     finals = small.schedule.filter(pl.col("status") == "final")
     assert finals.height == clubs * games // 2
     per_team = pl.concat([finals["home"], finals["away"]]).value_counts()["count"]
@@ -366,9 +362,7 @@ def test_the_command_writes_a_folder_in_the_layout(tmp_path: Path) -> None:
         "--games-per-team",
         "10",
     ]
-    done = subprocess.run(
-        [*command, "--seasons", "2025-26"], capture_output=True, text=True, timeout=60, check=False
-    )
+    done = subprocess.run([*command, "--seasons", "2025-26"], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     found = {str(p.relative_to(out)) for p in out.rglob("*.parquet")}
     assert found == {
@@ -381,9 +375,7 @@ def test_the_command_writes_a_folder_in_the_layout(tmp_path: Path) -> None:
         "injuries/injuries.parquet",
         "truth/truth.parquet",
     }
-    wrong = subprocess.run(
-        [*command, "--teams", "5"], capture_output=True, text=True, timeout=60, check=False
-    )
+    wrong = subprocess.run([*command, "--teams", "5"], capture_output=True, text=True, timeout=60, check=False)
     assert wrong.returncode == 2
     assert "teams is 5" in wrong.stderr
 
@@ -400,7 +392,5 @@ def test_no_team_plays_three_days_running(league: League) -> None:
 def test_every_season_has_luck_of_its_own() -> None:
     config = LeagueConfig(seed=3, seasons=("2024-25", "2025-26"), teams=8, games_per_team=10, worlds=1)
     rows = generate_league(config).schedule.filter(pl.col("status") == "final")
-    meetings = [
-        sorted(rows.filter(pl.col("season") == s).select("home", "away").rows()) for s in config.seasons
-    ]
+    meetings = [sorted(rows.filter(pl.col("season") == s).select("home", "away").rows()) for s in config.seasons]
     assert meetings[0] != meetings[1]

@@ -125,16 +125,12 @@ def test_the_truth_is_unbiased_and_its_quantiles_hold_what_they_say() -> None:
 def test_the_truth_says_how_likely_a_player_is_to_play() -> None:
     truth = _league().truth
     played = _league().player_games.select("game_id", "player_id", played=pl.lit(1.0))
-    rows = truth.join(played, on=["game_id", "player_id"], how="left").with_columns(
-        pl.col("played").fill_null(0.0)
-    )
+    rows = truth.join(played, on=["game_id", "player_id"], how="left").with_columns(pl.col("played").fill_null(0.0))
     assert rows["played"].sum() == _league().player_games.height  # nobody plays whom the truth rules out
     groups = rows.group_by(decile=(pl.col("play_probability") * 10).floor().clip(0, 9)).agg(
         pl.col("play_probability").mean(), pl.col("played").mean(), pl.len()
     )
-    off = groups.filter(pl.col("len") > 500).with_columns(
-        off=(pl.col("play_probability") - pl.col("played")).abs()
-    )
+    off = groups.filter(pl.col("len") > 500).with_columns(off=(pl.col("play_probability") - pl.col("played")).abs())
     assert off["off"].max() < 0.10  # type: ignore[operator]
 
 
@@ -156,9 +152,7 @@ def test_a_missing_regular_leaves_points_to_his_team_mates() -> None:
     rows = rows.join(team, on=["game_id", "player_id"])
     out = _league().injuries.filter(pl.col("status") == "OUT").unique(["game_id", "player_id"])
     means = _league().player_games.group_by("player_id").agg(level=pl.col("pts").mean())
-    left = (
-        out.join(means, on="player_id").group_by("game_id", "team").agg(pl.col("level").sum().alias("left"))
-    )
+    left = out.join(means, on="player_id").group_by("game_id", "team").agg(pl.col("level").sum().alias("left"))
     joined = rows.join(left, on=["game_id", "team"], how="left").with_columns(pl.col("left").fill_null(0.0))
     own = joined.with_columns(
         extra=pl.col("expected_points") - pl.col("expected_points").mean().over("player_id"),

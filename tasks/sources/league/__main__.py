@@ -19,9 +19,7 @@ def main(arguments: list[str] | None = None) -> int:
         "schedule, player and team box scores, lines, rosters, injury report, positions, and the truth.",
     )
     parser.add_argument("out_folder", type=Path, metavar="OUT_FOLDER", help="where to write; made if missing")
-    parser.add_argument(
-        "--seed", type=int, default=default.seed, help="equal seeds give equal leagues (%(default)s)"
-    )
+    parser.add_argument("--seed", type=int, default=default.seed, help="equal seeds give equal leagues (%(default)s)")
     parser.add_argument(
         "--seasons",
         nargs="+",
@@ -29,9 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
         metavar="SEASON",
         help=f"in order of time, such as 2025-26 ({' '.join(default.seasons)})",
     )
-    parser.add_argument(
-        "--teams", type=int, default=default.teams, help="an even number of 4 or more (%(default)s)"
-    )
+    parser.add_argument("--teams", type=int, default=default.teams, help="an even number of 4 or more (%(default)s)")
     parser.add_argument(
         "--games-per-team",
         type=int,

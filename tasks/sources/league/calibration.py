@@ -10,9 +10,7 @@ import polars as pl
 MIN_EARLIER_GAMES = 5
 MIN_MINUTES_LAST_10 = 10.0  # the population on which forecasts are judged
 REGULAR_MINUTES = 15.0  # a regular: this many minutes a game over his last ten
-FORGOTTEN_AFTER_GAMES = (
-    15  # a player unseen for longer than this many team games no longer counts as a regular
-)
+FORGOTTEN_AFTER_GAMES = 15  # a player unseen for longer than this many team games no longer counts as a regular
 LEVELS = ((0.0, 5.0), (5.0, 10.0), (10.0, 15.0), (15.0, 20.0), (20.0, 40.0))
 
 
@@ -89,9 +87,7 @@ def _team_quantities(rows: pl.DataFrame) -> dict[str, float]:
     margin = home.join(away, on="game_id").select(m=pl.col("home_pts") - pl.col("away_pts"))["m"]
     rest = (
         teams.sort("team", "game_date")
-        .with_columns(
-            rest=(pl.col("game_date") - pl.col("game_date").shift(1).over("season", "team")).dt.total_days()
-        )
+        .with_columns(rest=(pl.col("game_date") - pl.col("game_date").shift(1).over("season", "team")).dt.total_days())
         .drop_nulls("rest")["rest"]
     )
     season_points = teams.group_by("season", "team").agg(pl.col("pts").mean())
@@ -136,9 +132,7 @@ def absence_quantities(player_games: pl.DataFrame) -> dict[str, float]:
     seen = (
         seen.join(games.select("game_id", "team", "number"), on=["game_id", "team"])
         .sort("player_id", "game_date")
-        .with_columns(
-            next_number=pl.col("number").shift(-1).over(by), next_team=pl.col("team").shift(-1).over(by)
-        )
+        .with_columns(next_number=pl.col("number").shift(-1).over(by), next_team=pl.col("team").shift(-1).over(by))
     )
     last_number = games.group_by("season", "team").agg(pl.col("number").max().alias("last_number"))
     spans = (
@@ -187,9 +181,7 @@ def naive_forecasts(player_games: pl.DataFrame) -> pl.DataFrame:
             .otherwise("last_10")
         )
         .filter(
-            (minutes > 0)
-            & (pl.col("earlier") >= MIN_EARLIER_GAMES)
-            & (pl.col("minutes_10") >= MIN_MINUTES_LAST_10)
+            (minutes > 0) & (pl.col("earlier") >= MIN_EARLIER_GAMES) & (pl.col("minutes_10") >= MIN_MINUTES_LAST_10)
         )
     )
 
@@ -216,12 +208,8 @@ def truth_quantities(forecasts: pl.DataFrame, truth: pl.DataFrame) -> dict[str, 
         "MAE of the truth's median": mean_error(rows, "q50"),
         "MAE of the truth's mean": mean_error(rows, "expected_points"),
         "truth: error mean": _number((pts - rows["expected_points"]).mean()),
-        "truth: minutes error mean": _number(
-            (rows["minutes"].cast(pl.Float64) - rows["expected_minutes"]).mean()
-        ),
-        "truth: MAE of minutes": _number(
-            (rows["minutes"].cast(pl.Float64) - rows["expected_minutes"]).abs().mean()
-        ),
+        "truth: minutes error mean": _number((rows["minutes"].cast(pl.Float64) - rows["expected_minutes"]).mean()),
+        "truth: MAE of minutes": _number((rows["minutes"].cast(pl.Float64) - rows["expected_minutes"]).abs().mean()),
         "truth: 80 % interval holds": _number(((pts >= rows["q10"]) & (pts <= rows["q90"])).mean()),
         "truth: share under q50": _number((pts < rows["q50"]).mean()),
     }
@@ -245,9 +233,7 @@ def consensus(lines: pl.DataFrame, hour_utc: str = "17:30") -> pl.DataFrame:
     )
 
 
-def line_quantities(
-    player_games: pl.DataFrame, forecasts: pl.DataFrame, lines: pl.DataFrame
-) -> dict[str, float]:
+def line_quantities(player_games: pl.DataFrame, forecasts: pl.DataFrame, lines: pl.DataFrame) -> dict[str, float]:
     """Error of a consensus line (columns game_date, player_id, line) on the players who played.
 
     forecasts: of `naive_forecasts`, for the comparison on the same players. Rows without a game are void.

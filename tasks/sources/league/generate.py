@@ -81,8 +81,7 @@ def _files(part: str, frame: pl.DataFrame) -> list[tuple[str, pl.DataFrame]]:
     if part == "player_games":
         seasons = frame["season"].unique(maintain_order=True)
         return [
-            (f"player_games/player_games_{s}_regular.parquet", frame.filter(pl.col("season") == s))
-            for s in seasons
+            (f"player_games/player_games_{s}_regular.parquet", frame.filter(pl.col("season") == s)) for s in seasons
         ]
     name = {"lines": "lines/points_lines", "positions": "rosters/positions"}.get(part, f"{part}/{part}")
     return [(f"{name}.parquet", frame)]
@@ -120,9 +119,7 @@ def _season(
     known = setting.availability
     played = season.play(stream(seed, name, "games"), setting, known.absent, known.left_hurt)
     lines = boxscore.player_lines(stream(seed, name, "box"), setting, played, squads.players, clubs)
-    overtimes = pl.DataFrame(
-        {"game_id": [g.game_id for g in setting.games], "overtimes": played.overtimes[::2]}
-    )
+    overtimes = pl.DataFrame({"game_id": [g.game_id for g in setting.games], "overtimes": played.overtimes[::2]})
     curves = truth.learn_curves(seed, setting, config.worlds)
     published = report.publish(stream(seed, name, "report"), setting, squads.players, clubs)
     points = played.shots.points
@@ -150,9 +147,7 @@ def _schedule_frame(
     """One row per game id. `status_at`: when the status became known; `announced_at`: null from the start."""
     number = {g.game_id: i for i, g in enumerate(setting.games)}
     score = [
-        (int(points[2 * i]), int(points[2 * i + 1]))
-        if (i := number.get(g.game_id)) is not None
-        else (None, None)
+        (int(points[2 * i]), int(points[2 * i + 1])) if (i := number.get(g.game_id)) is not None else (None, None)
         for g in games
     ]
     ends = [

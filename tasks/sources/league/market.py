@@ -90,9 +90,7 @@ class _Cells:
 _Piece = tuple[int, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
-def _book_rows(
-    rng: np.random.Generator, setting: Setting, book: Bookmaker, number: int, cells: _Cells
-) -> list[_Piece]:
+def _book_rows(rng: np.random.Generator, setting: Setting, book: Bookmaker, number: int, cells: _Cells) -> list[_Piece]:
     """(book, cell, minute, line, over price, under price) of each snapshot one book takes."""
     count = len(cells.row)
     games = len(setting.games)
@@ -126,9 +124,7 @@ def _book_rows(
     return pieces
 
 
-def _price(
-    rng: np.random.Generator, estimate: np.ndarray, whole: bool
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _price(rng: np.random.Generator, estimate: np.ndarray, whole: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The posted number (a half, at a book with `whole` also whole) and American odds of both sides."""
     line = np.floor(estimate) + 0.5
     if whole:

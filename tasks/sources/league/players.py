@@ -75,11 +75,7 @@ def create(rng: np.random.Generator, count: int, taken: set[str], rookies: bool 
 
 
 def _joined(a: Players, b: Players) -> Players:
-    parts = {
-        f.name: np.concatenate([getattr(a, f.name), getattr(b, f.name)])
-        for f in fields(a)
-        if f.name != "name"
-    }
+    parts = {f.name: np.concatenate([getattr(a, f.name), getattr(b, f.name)]) for f in fields(a) if f.name != "name"}
     return Players(name=a.name + b.name, **parts)
 
 
@@ -89,9 +85,7 @@ class Squads:
 
     players: Players
     club: np.ndarray
-    base_minutes: (
-        np.ndarray
-    )  # by player: planned minutes when everyone is fit, as his standing at the start says
+    base_minutes: np.ndarray  # by player: planned minutes when everyone is fit, as his standing at the start says
     usage: np.ndarray  # by player: shot attempts per minute, relative
     trades: list[tuple[int, int, int]]  # (day, player, new club)
 
@@ -104,9 +98,7 @@ def first_season(seed: int, season: str, clubs: int) -> tuple[Players, np.ndarra
     return create(rng, len(club), set()), club
 
 
-def next_season(
-    seed: int, season: str, players: Players, club: np.ndarray, clubs: int
-) -> tuple[Players, np.ndarray]:
+def next_season(seed: int, season: str, players: Players, club: np.ndarray, clubs: int) -> tuple[Players, np.ndarray]:
     """A summer: players age and develop, some retire, some change clubs, rookies fill the squads."""
     rng = stream(seed, season, "summer")
     count = len(players)
@@ -141,9 +133,7 @@ def _plain(name: str) -> str:
     return " ".join(name.split(" ")[:2])
 
 
-def season_squads(
-    seed: int, season: str, players: Players, club: np.ndarray, clubs: int, days: int
-) -> Squads:
+def season_squads(seed: int, season: str, players: Players, club: np.ndarray, clubs: int, days: int) -> Squads:
     """Standing within each squad, and the season's trades (players of like standing change places).
 
     `days` is the length of the season in calendar days; the deadline is about two thirds through.

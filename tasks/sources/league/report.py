@@ -43,9 +43,9 @@ def publish(rng: np.random.Generator, setting: Setting, players: Players, clubs:
     nine = np.repeat([int(at_hour(g.day, 9.0).timestamp()) // 60 for g in setting.games], 2)
     early_tip = tip < nine + 330  # before 14:30 ET
     before = [at_hour(g.day - timedelta(days=1), 17.5) for g in setting.games]
-    evening = np.repeat([int(b.timestamp()) // 60 for b in before], 2) + np.round(
-        rng.exponential(40.0, shape).T
-    ).clip(0, 240)
+    evening = np.repeat([int(b.timestamp()) // 60 for b in before], 2) + np.round(rng.exponential(40.0, shape).T).clip(
+        0, 240
+    )
     morning = np.where(a.known_early, rng.integers(-30, 55, shape), rng.integers(65, 125, shape)).T
     morning = np.minimum(nine + morning, np.minimum(nine + 160, tip - 95))
     span = np.where(early_tip, 25, tip - 60 - (nine + 240))
@@ -73,9 +73,7 @@ def _reasons(rng: np.random.Generator, setting: Setting) -> np.ndarray:
     pick = (who * 7 + setting.day[:, None] // 40) % 4
     minor = rng.integers(0, len(MINOR) + len(SERIOUS), who.shape)
     lasting = len(MINOR) + len(SERIOUS) + pick
-    reason = np.where(
-        a.first, minor, np.where(a.kind == LONG, lasting, np.where(a.kind >= 2, 5 + pick, pick))
-    )
+    reason = np.where(a.first, minor, np.where(a.kind == LONG, lasting, np.where(a.kind >= 2, 5 + pick, pick)))
     return np.where((a.kind == REST) & (a.noon == OUT), len(REASONS) - 1, reason)
 
 
@@ -99,8 +97,6 @@ def _rows(
             "team": pl.Series([c.code for c in clubs]).gather(setting.club[row]),
             "status": pl.Series(STATUS_NAMES).gather(status[row, slot]),
             "reason": pl.Series(REASONS).gather(reasons[row, slot]),
-            "reported_at": pl.Series(minutes[row, slot].astype(np.int64) * MINUTE_US).cast(
-                pl.Datetime("us", "UTC")
-            ),
+            "reported_at": pl.Series(minutes[row, slot].astype(np.int64) * MINUTE_US).cast(pl.Datetime("us", "UTC")),
         }
     )

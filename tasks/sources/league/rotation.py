@@ -35,9 +35,7 @@ def settle(desire: np.ndarray, weight: np.ndarray, total: np.ndarray | float = G
         shift += np.clip((target - sums) / np.maximum(slope, 1e-6), -1.5, 1.5)
     share = 1.0 / (1.0 + np.exp(-(desire + shift[:, None])))
     slope = (weight * share * (1.0 - share)).sum(1) * CEILING
-    own = (
-        (1.0 - weight) * share * CEILING / np.maximum(slope[:, None] + share * (1.0 - share) * CEILING, 1e-6)
-    )
+    own = (1.0 - weight) * share * CEILING / np.maximum(slope[:, None] + share * (1.0 - share) * CEILING, 1e-6)
     certain = np.where(weight > 0.999, 0.0, np.clip(own, 0.0, 1.5))
     return CEILING / (1.0 + np.exp(-(desire + shift[:, None] - certain)))
 

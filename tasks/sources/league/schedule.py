@@ -101,9 +101,7 @@ def _match_ups(rng: np.random.Generator, count: int, games_per_team: int) -> lis
     return pairs
 
 
-def _fixed_pairs(
-    season: str, clubs: tuple[Team, ...], pairs: list[tuple[int, int]]
-) -> dict[tuple[int, int], float]:
+def _fixed_pairs(season: str, clubs: tuple[Team, ...], pairs: list[tuple[int, int]]) -> dict[tuple[int, int], float]:
     """The fixed day's games that this league can hold, taken out of `pairs`."""
     index = {club.code: i for i, club in enumerate(clubs)}
     if season != FIXED_SEASON or len(clubs) < 30:
@@ -131,9 +129,7 @@ def _place_on_days(
     days = [d for d in days if d not in off and not (fixed and d == FIXED_DAY)]
     weights = np.array([WEEKDAY_WEIGHT[d.weekday()] for d in days]) * np.exp(rng.normal(0.0, 0.25, len(days)))
     weights[-1] = 3.0 * weights.mean()  # on the last day nearly everyone plays
-    due = np.diff(np.concatenate([[0.0], np.cumsum(weights / weights.sum() * len(pairs))]).round()).astype(
-        int
-    )
+    due = np.diff(np.concatenate([[0.0], np.cumsum(weights / weights.sum() * len(pairs))]).round()).astype(int)
     played: list[set[int]] = [set() for _ in range(count)]  # ordinals of the days on which each team plays
     placed: list[tuple[date, int, int]] = []
     for home, away in fixed:
@@ -206,9 +202,7 @@ def _place_left_over(
         free = [d for d in days if d.toordinal() not in both]
         if not free:
             raise ValueError("games_per_team leaves no free day for every game: choose fewer games a team")
-        calm = [
-            d for d in free if not any(_too_dense(played[t], d.toordinal()) for t in (home, away))
-        ] or free
+        calm = [d for d in free if not any(_too_dense(played[t], d.toordinal()) for t in (home, away))] or free
         day = min(calm, key=lambda d: (sum(d.toordinal() + k in both for k in (-1, 1)), d))
         placed.append((day, home, away))
         played[home].add(day.toordinal())

@@ -55,9 +55,7 @@ def learn_curves(seed: int, setting: Setting, worlds: int) -> Curves:
         # Points are whole numbers: spreading each over its unit makes the pooled quantiles smooth.
         points = again.shots.points[could] + rng.uniform(-0.5, 0.5, int(could.sum()))
         seen.append(
-            np.stack(
-                [planned[could], again.on_court[could], again.minutes[could], expected.points[could], points]
-            )
+            np.stack([planned[could], again.on_court[could], again.minutes[could], expected.points[could], points])
         )
     plans, entered, minutes, raw, points = np.concatenate(seen, axis=1)
     on = entered > 0
@@ -106,8 +104,7 @@ def truth_frame(setting: Setting, curves: Curves) -> pl.DataFrame:
     row, slot = np.nonzero(setting.there & (chance_absent < 1.0))
     raw = expected.points[row, slot]
     columns = {
-        f"q{round(q * 100)}": np.interp(raw, curves.points_at, curves.quantiles[i])
-        for i, q in enumerate(LEVELS)
+        f"q{round(q * 100)}": np.interp(raw, curves.points_at, curves.quantiles[i]) for i, q in enumerate(LEVELS)
     }
     ids = pl.Series([g.game_id for g in setting.games])
     return pl.DataFrame(
