@@ -22,10 +22,10 @@ types: $(READY)
 	$(BIN)/mypy
 
 tests: $(READY)
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow and not chaos"
+	$(BIN)/python -m pytest -n 2 --no-loadscope-reorder -m "not slow and not chaos"
 
 test-all: $(READY)  ## with the slow tests: real servers and workers, real data where REAL_DATA_DIR is set
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not chaos"
+	$(BIN)/python -m pytest -n 2 --no-loadscope-reorder -m "not chaos"
 
 chaos: $(READY)  ## processes killed at random moments, in full
 	$(BIN)/python -m pytest -m chaos

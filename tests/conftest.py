@@ -7,10 +7,24 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadScopeScheduling
 
 # The same examples every time, and no verdict by the clock: a shared machine is slow when it likes.
 settings.register_profile("steady", deadline=None, derandomize=True)
 settings.load_profile("steady")
+
+
+class _ByFileAndFlowsTogether(LoadScopeScheduling):
+    """Whole files go to one process each, and all flow tests to one: they share a Prefect API and a finished day."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.split("::")[0]
+        return "tests/flows" if file.startswith("tests/flows/") else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadScopeScheduling:
+    """How `pytest -n 2` shares out the tests."""
+    return _ByFileAndFlowsTogether(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -22,7 +22,6 @@ from flows.report import DayState
 from tasks.engine.processor import Mode
 from tests.flows.conftest import RUN_COLUMNS, Finished, stored
 
-pytestmark = pytest.mark.xdist_group("prefect")
 ROOT = Path(__file__).resolve().parents[2]
 
 SCRIPT = """

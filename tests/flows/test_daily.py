@@ -24,8 +24,6 @@ from tasks.predictions import similarity
 from tasks.predictions.predictions import QUANTILE_NAMES, SYSTEMS
 from tests.flows.conftest import RUN_COLUMNS, Finished, stored
 
-pytestmark = pytest.mark.xdist_group("prefect")
-
 
 def test_same_day_writes_the_whole_grid_of_eligible_players_and_systems(finished: Finished) -> None:
     assert finished.report.state == DayState.COMPLETE, finished.report.reasons

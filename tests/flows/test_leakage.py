@@ -7,15 +7,12 @@ import shutil
 from pathlib import Path
 
 import polars as pl
-import pytest
 
 from flows.backfill import backfill
 from flows.daily import daily
 from flows.report import DayState
 from tasks.engine.processor import Mode
 from tests.flows.conftest import RUN_COLUMNS, Finished, stored
-
-pytestmark = pytest.mark.xdist_group("prefect")
 
 
 def test_altering_every_result_and_line_of_the_future_changes_not_one_value(finished: Finished, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from flows.report import DayState
 from tasks.engine.processor import Mode
 from tests.flows.conftest import stored
 
-pytestmark = [pytest.mark.xdist_group("prefect"), pytest.mark.real_data, pytest.mark.slow]
+pytestmark = [pytest.mark.real_data, pytest.mark.slow]
 DAYS = 30
 SEASONS = ("2022-23", "2023-24", "2024-25", "2025-26")
 

@@ -21,7 +21,7 @@ from deployments.integrity.release import Site
 from .conftest import environment, git, make_project
 from .server import Server, running, statement, wait_for, worker
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("integrity-server")]
+pytestmark = pytest.mark.slow
 
 PRECOMPUTE = "kiosk_flows/precompute.py:precompute"
 ANALYTICS = "kiosk_flows/analytics.py:analytics"
