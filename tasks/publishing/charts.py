@@ -12,6 +12,7 @@ import math
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 from xml.etree import ElementTree
 
 import matplotlib as mpl
@@ -27,9 +28,10 @@ _STAND_IN = {name: f"#0a0b{number:02x}" for number, name in enumerate((INK, MUTE
 MARKERS = ("o", "s", "^", "D", "v", "P")  # so that colour is never the only difference
 
 WIDTH, HEIGHT = 440, 264  # CSS pixels: one chart fills a phone, two stand beside each other on a desk
-_STYLE = {
+_STYLE: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "courtside",
+    "text.parse_math": False,  # a name is a name, also with dollar signs
     "font.size": 10.5,
     "axes.labelsize": 10.5,
     "xtick.labelsize": 10,
@@ -118,9 +120,7 @@ def calibration(
     return _svg(draw)
 
 
-def shares_by_bucket(
-    buckets: Sequence[str], series: Sequence[Series], x_label: str, y_label: str, rule: float
-) -> str:
+def shares_by_bucket(buckets: Sequence[str], series: Sequence[Series], x_label: str, y_label: str, rule: float) -> str:
     """Shares with their intervals for each bucket, side by side where there are several series, beside a rule."""
 
     def draw(axes: Axes) -> None:
@@ -253,7 +253,7 @@ _NAME_OF = {colour: name for name, colour in _STAND_IN.items()}
 
 def _inlined(document: str) -> str:
     root = ElementTree.fromstring(document)
-    # Several charts share a page, and an id may stand in it once: only what is referred to keeps one, made unlike others'.
+    # Several charts share a page, and an id may stand in it once: only what is referred to keeps one, unlike others'.
     own = "c" + hashlib.sha256(document.encode()).hexdigest()[:8]
     referred = set(re.findall(r"#([a-z]\w{10,})", document))
     for parent in list(root.iter()):

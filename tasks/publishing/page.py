@@ -1,4 +1,4 @@
-"""A page of tables and charts as one self-contained HTML file, or as markdown. What it says is decided by who fills it."""
+"""A page of tables and charts as one self-contained HTML file or as markdown. What it says is up to who fills it."""
 
 from __future__ import annotations
 
@@ -72,9 +72,9 @@ class Tile:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the page has found, in one line, and the reasons for it."""
+    """What the page has found, in one line, and the reasons for it; `good` is None where nothing could be judged."""
 
-    good: bool
+    good: bool | None
     says: str
     reasons: tuple[str, ...] = ()
 
@@ -132,7 +132,9 @@ def _row(cells: Iterable[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-_SPECIAL = str.maketrans({character: f"\\{character}" for character in "\\`*[]|"} | {"&": "&amp;", "<": "&lt;", "\n": " "})
+_SPECIAL = str.maketrans(
+    {character: f"\\{character}" for character in "\\`*_[]|"} | {"&": "&amp;", "<": "&lt;", "\n": " "}
+)
 
 
 def _text(words: str) -> str:

@@ -1,0 +1,221 @@
+"""The accuracy report: read the grades of one or several workspaces, write the page, show the headline."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import polars as pl
+import typer
+from prefect import flow
+from prefect.artifacts import create_markdown_artifact
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from blocks.warehouse import DayRange, LocalWarehouse, WarehouseError
+from blocks.workspace import ORIGIN
+from flows.run import HOME, utc_now
+from tasks.engine.plan import Frozen
+from tasks.grading.accuracy import ALL, WITH_LINE
+from tasks.grading.prediction_grades import CONTRACT
+from tasks.predictions.models import ModelCard, ModelError, ModelStore
+from tasks.predictions.points_model import PointsModel
+from tasks.publishing.accuracy_measures import VARIANT, GradesError
+from tasks.publishing.accuracy_report import (
+    NO_NEWS,
+    PERFECT_REPORT,
+    PUBLISHED,
+    Evidence,
+    accuracy_of,
+    accuracy_report,
+)
+from tasks.publishing.page import html, markdown
+from tasks.publishing.wording import count, interval, number, percent, said, with_error
+
+OUT = Path("reports/accuracy.html")
+SIMULATED = "simulated league"
+_HINDSIGHT = re.compile(r"in hindsight \((\w+)\)")
+
+
+class AccuracyReport(Frozen):
+    """Where the page was written, the same as markdown, the headline's rows, and the reasons to suspect leakage."""
+
+    path: Path
+    markdown: str
+    headline: tuple[dict[str, Any], ...]
+    suspicions: tuple[str, ...]
+
+
+@flow(name="accuracy", flow_run_name="accuracy report")
+def accuracy(homes: list[Path], variants: list[str] | None = None, out: Path = OUT) -> AccuracyReport:
+    """Write the accuracy report of these workspaces and keep it as an artifact. Raises GradesError."""
+    report = write_report(homes, variants, out)
+    create_markdown_artifact(report.markdown, key="accuracy-report", description="How good the predictions are")
+    return report
+
+
+def write_report(homes: Sequence[Path], variants: Sequence[str] | None = None, out: Path = OUT) -> AccuracyReport:
+    """Write the page of the grades in the workspaces `homes` to `out`.
+
+    `variants` labels what the predictions of each workspace knew; without it, each says so itself. Raises GradesError
+    for a workspace without grades, and where the labels do not fit the workspaces.
+    """
+    accuracy = accuracy_of(evidence_of(homes, variants))
+    page = accuracy_report(accuracy)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(html(page), encoding="utf-8")
+    return AccuracyReport(
+        path=out,
+        markdown=markdown(page),
+        headline=tuple(accuracy.headline.to_dicts()),
+        suspicions=tuple(map(str, accuracy.suspicions)),
+    )
+
+
+def evidence_of(homes: Sequence[Path], variants: Sequence[str] | None = None) -> Evidence:
+    """What the workspaces hold for a report. Raises GradesError (see `write_report`)."""
+    labels = [said(name) for name in variants] if variants else [_variant(home) for home in homes]
+    if len(labels) != len(homes):
+        raise GradesError(
+            f"{len(labels)} variants for {len(homes)} workspaces: give one --variant for each --home, in order"
+        )
+    if repeated := {label for label in labels if labels.count(label) > 1}:
+        raise GradesError(
+            f"two workspaces are both labelled '{repeated.pop()}': tell them apart, with one --variant for each --home"
+        )
+    graded = [_graded(home).with_columns(variant=pl.lit(label)) for home, label in zip(homes, labels, strict=True)]
+    cards = [(home, card) for home in homes for card in _cards(home)]
+    importance, importance_of = _importance(cards)
+    return Evidence(
+        graded=pl.concat(graded),
+        written_at=utc_now(),
+        origins={label: home.resolve().name for label, home in zip(labels, homes, strict=True)},
+        simulated=frozenset(label for label, home in zip(labels, homes, strict=True) if SIMULATED in _origin(home)),
+        importance=importance,
+        importance_of=importance_of,
+        models=tuple({card.id: card for _, card in cards}.values()),
+    )
+
+
+def _origin(home: Path) -> str:
+    """A workspace's mark of what its data comes from; empty where it has none."""
+    marker = home / ORIGIN
+    return marker.read_text() if marker.exists() else ""
+
+
+def _variant(home: Path) -> str:
+    """What the predictions of a workspace knew, by its mark of origin."""
+    found = _HINDSIGHT.search(_origin(home))
+    labels = {"no_news": NO_NEWS, "perfect_report": PERFECT_REPORT}
+    return PUBLISHED if found is None else labels.get(found.group(1), said(found.group(1)))
+
+
+def _graded(home: Path) -> pl.DataFrame:
+    warehouse = LocalWarehouse(folder=home / "warehouse")
+    if not warehouse.partitions(CONTRACT.table):
+        raise GradesError(
+            f"{home} holds no grades: predict and grade finished game days there first (python -m flows.grade), or "
+            "name another workspace with --home"
+        )
+    return warehouse.read(CONTRACT.spec, DayRange())
+
+
+def _cards(home: Path) -> list[ModelCard]:
+    return ModelStore(home / "models").cards()
+
+
+def _importance(cards: Sequence[tuple[Path, ModelCard]]) -> tuple[dict[str, float], str]:
+    """Feature importance of the newest model that this code can load; none where there is none."""
+    for home, card in sorted(cards, key=lambda item: (item[1].trained_through, item[1].id), reverse=True):
+        try:
+            return PointsModel.of(ModelStore(home / "models").load(card.id)).importance, card.id
+        except ModelError:  # trained with other libraries or features: its figures stand, its trees cannot be read
+            continue
+    return {}, ""
+
+
+def show(console: Console, report: AccuracyReport) -> None:
+    """Print the headline and the verdict."""
+    for population, says in ((ALL, "everyone in the population"), (WITH_LINE, "players with a line")):
+        rows = [row for row in report.headline if row["population"] == population]
+        if rows:
+            console.print(_table(rows, f"Accuracy, {says} (errors in points)"))
+    if not report.headline:
+        console.print("No graded prediction is of a player who played and belongs to the population.")
+    for suspicion in report.suspicions:
+        console.print(Text(suspicion, style="bold red"), soft_wrap=True)
+    console.print(f"report: {report.path}", soft_wrap=True, highlight=False)
+
+
+def _table(rows: Sequence[dict[str, Any]], title: str) -> Table:
+    table = Table(title=title, title_justify="left")
+    for name in (VARIANT, "season", "system"):
+        table.add_column(name)
+    cells = [
+        {VARIANT: row[VARIANT], "season": row["season"], "system": said(row["system"]), **_cells(row)} for row in rows
+    ]
+    for name in list(cells[0])[3:]:
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in cells:
+        table.add_row(*row.values())
+    return table
+
+
+def _cells(row: dict[str, Any]) -> dict[str, str]:
+    common = {"n": count(row["n"]), "MAE": number(row["mae"])}
+    if row["population"] == ALL:
+        return common | {
+            "average's": number(row["ewm_mae"]),
+            "RMSE": number(row["rmse"]),
+            "pinball": number(row["pinball"]),
+            "80 % covers": percent(row["coverage_80"]),
+        }
+    return common | {
+        "line's": number(row["line_mae"]),
+        "difference": with_error(row["over_line"], row["over_line_se"]),
+        "bets": count(row["bets"]),
+        "won": percent(row["hit_rate"]),
+        "95 %": interval(row["hit_low"], row["hit_high"]),
+    }
+
+
+cli = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@cli.command()
+def main(
+    home: Annotated[list[Path] | None, typer.Option(help="Workspace with grades; may be given several times.")] = None,
+    variant: Annotated[
+        list[str] | None,
+        typer.Option(help="What the predictions of each --home knew, in order. Default: as the workspace is marked."),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Where the page goes.")] = OUT,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Where the headline goes as JSON: a row per season and system.")
+    ] = None,
+) -> None:
+    """Write how good the predictions are as one HTML file, and print the headline.
+
+    Exit code 0: written. 1: written, and something is probable leakage. 2: something that you can put right.
+    """
+    console = Console()
+    try:
+        report = write_report(home or [HOME / "simulated"], variant, out)
+    except (GradesError, WarehouseError, ModelError) as error:
+        console.print(f"[bold red]error:[/] {error}", soft_wrap=True, highlight=False)
+        raise typer.Exit(2) from None
+    if json_file is not None:
+        json_file.parent.mkdir(parents=True, exist_ok=True)
+        rows = {"headline": report.headline, "suspicions": report.suspicions}
+        json_file.write_text(json.dumps(rows, indent=1, default=str) + "\n", encoding="utf-8")
+    show(console, report)
+    if report.suspicions:
+        raise typer.Exit(1)
+
+
+if __name__ == "__main__":
+    cli()
