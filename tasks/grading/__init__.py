@@ -1,0 +1,1 @@
+"""Grading: what became of each prediction, and how accurate each system was."""

@@ -1,0 +1,73 @@
+"""The suspicion rule: accuracy that is too good to be true is called probable leakage, not success.
+
+The limits are for the population of `prediction_grades.in_population` on real seasons, where the best that an honest
+model without news reaches is an MAE of about 4.65, and of 4.57 with perfect knowledge of who sits. Honest single months
+go below 4.5, and honest small samples win 60 % of their bets: therefore each limit counts only from a size on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import StrEnum
+from typing import Any
+
+import polars as pl
+
+from tasks.engine.plan import Frozen
+from tasks.grading.accuracy import ALL, WITH_LINE
+
+LOWEST_MAE, LOWEST_MAE_FROM = 4.5, 9_000  # points, rows of the population
+LARGEST_LEAD, LARGEST_LEAD_FROM = 0.03, 2_000  # points of MAE below the line's, rows with a line
+HIGHEST_HIT_RATE, HIGHEST_HIT_RATE_ABOVE = 0.60, 500  # share, bets: more than so many
+
+
+class Rule(StrEnum):
+    """What makes accuracy suspicious."""
+
+    ERROR_TOO_LOW = "error too low"
+    LINE_BEATEN_BY_TOO_MUCH = "line beaten by too much"
+    TOO_MANY_BETS_WON = "too many bets won"
+
+
+class Suspicion(Frozen):
+    """Accuracy that is probably leakage: which rule, which system, and what was found on how many rows."""
+
+    rule: Rule
+    system: str
+    found: str
+
+    def __str__(self) -> str:
+        return f"{self.system}: {self.rule}, probably leakage: {self.found}"
+
+
+def suspicions(measured: pl.DataFrame, *, simulated: bool = False) -> tuple[Suspicion, ...]:
+    """What is suspicious in the rows of `accuracy` (any `by`), in their order.
+
+    In the simulated league the best possible error is 4.48, so there ERROR_TOO_LOW says nothing and does not apply;
+    the rules that compare with the line do, since its line knows no more than the league's truth.
+    """
+    groups = measured.columns[: measured.columns.index("system")]
+    return tuple(
+        Suspicion(rule=rule, system=row["system"], found=found + _of(row, groups))
+        for row in measured.iter_rows(named=True)
+        for rule, found in _found(row)
+        if not (simulated and rule == Rule.ERROR_TOO_LOW)
+    )
+
+
+def _found(row: dict[str, Any]) -> Iterator[tuple[Rule, str]]:
+    n, mae, line_mae = row["n"], row["mae"], row["line_mae"]
+    if row["population"] == ALL and n >= LOWEST_MAE_FROM and mae < LOWEST_MAE:
+        yield Rule.ERROR_TOO_LOW, f"MAE {mae:.3f}, below {LOWEST_MAE} (n {n:,})"
+    if row["population"] != WITH_LINE:
+        return
+    if n >= LARGEST_LEAD_FROM and line_mae is not None and line_mae - mae > LARGEST_LEAD:
+        lead = f"MAE {mae:.3f} against the line's {line_mae:.3f}"
+        yield Rule.LINE_BEATEN_BY_TOO_MUCH, f"{lead}, {line_mae - mae:.3f} better, more than {LARGEST_LEAD} (n {n:,})"
+    if row["bets"] > HIGHEST_HIT_RATE_ABOVE and row["hit_rate"] > HIGHEST_HIT_RATE:
+        rate = f"{row['hit_rate']:.1%} of {row['bets']:,} bets"
+        yield Rule.TOO_MANY_BETS_WON, f"{rate}, more than {HIGHEST_HIT_RATE:.0%}"
+
+
+def _of(row: dict[str, Any], groups: list[str]) -> str:
+    return "".join(f", {name} {row[name]}" for name in groups)

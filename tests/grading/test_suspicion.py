@@ -1,0 +1,106 @@
+"""What the suspicion rule promises: leakage is named from a believable size on, honest results are left in peace."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+import pytest
+
+from tasks.grading.accuracy import accuracy
+from tasks.grading.suspicion import Rule, suspicions
+from tests.grading.frames import DAY, grades, prediction
+
+HONEST: dict[str, Any] = {
+    "system": "lightgbm",
+    "population": "all",
+    "n": 23_054,
+    "mae": 4.65,
+    "line_mae": None,
+    "bets": 0,
+    "hit_rate": None,
+}
+WITH_LINE = HONEST | {"population": "with_line", "n": 15_085, "mae": 5.0045, "line_mae": 5.013, "bets": 4_000}
+LINED = WITH_LINE | {"hit_rate": 0.523}
+
+
+def rules(*rows: dict[str, Any], simulated: bool = False) -> list[Rule]:
+    return [item.rule for item in suspicions(pl.DataFrame(rows, infer_schema_length=None), simulated=simulated)]
+
+
+def test_honest_results_are_not_suspected() -> None:
+    assert rules(HONEST, LINED) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "suspected"),
+    [
+        ({"mae": 4.499, "n": 9_000}, True),
+        ({"mae": 4.5, "n": 9_000}, False),
+        ({"mae": 4.30, "n": 8_999}, False),
+        ({"mae": 2.19}, True),
+    ],
+)
+def test_an_error_too_low_on_enough_rows_is_suspected(changes: dict[str, Any], suspected: bool) -> None:
+    assert rules(HONEST | changes) == [Rule.ERROR_TOO_LOW] * suspected
+
+
+def test_the_absolute_rule_is_for_the_whole_population() -> None:
+    """Who has a line scores more and errs more: 4.4 there is no anchor of anything, and the line's error says more."""
+    assert rules(LINED | {"mae": 4.4, "line_mae": 4.42}) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "suspected"),
+    [
+        ({"mae": 4.98, "line_mae": 5.0101, "n": 2_000}, True),
+        ({"mae": 4.98, "line_mae": 5.0099, "n": 2_000}, False),
+        ({"mae": 4.90, "line_mae": 5.01, "n": 1_999}, False),
+        ({"mae": 5.10, "line_mae": 5.01}, False),
+    ],
+)
+def test_beating_the_line_by_too_much_is_suspected(changes: dict[str, Any], suspected: bool) -> None:
+    assert rules(LINED | changes) == [Rule.LINE_BEATEN_BY_TOO_MUCH] * suspected
+
+
+@pytest.mark.parametrize(
+    ("changes", "suspected"),
+    [
+        ({"bets": 501, "hit_rate": 0.601}, True),
+        ({"bets": 500, "hit_rate": 0.85}, False),
+        ({"bets": 501, "hit_rate": 0.60}, False),
+    ],
+)
+def test_too_many_bets_won_are_suspected(changes: dict[str, Any], suspected: bool) -> None:
+    assert rules(LINED | changes) == [Rule.TOO_MANY_BETS_WON] * suspected
+
+
+def test_in_the_simulated_league_only_the_comparisons_apply() -> None:
+    leaking = LINED | {"mae": 3.4, "hit_rate": 0.85}
+    assert rules(HONEST | {"mae": 4.48}, simulated=True) == []
+    assert rules(leaking, simulated=True) == [Rule.LINE_BEATEN_BY_TOO_MUCH, Rule.TOO_MANY_BETS_WON]
+
+
+def test_a_suspicion_names_system_group_figures_and_size() -> None:
+    rows = pl.DataFrame([{"season": "2025-26"} | HONEST | {"mae": 3.4}], infer_schema_length=None)
+    (found,) = suspicions(rows)
+    assert str(found) == ("lightgbm: error too low, probably leakage: MAE 3.400, below 4.5 (n 23,054), season 2025-26")
+
+
+def test_a_model_that_knows_the_result_is_found_out() -> None:
+    """Grades whose predictions lean on the points themselves, large enough to be judged."""
+    honest = grades(predictions=[prediction()])
+    count = 9_000
+    many = pl.concat([honest] * count).with_columns(
+        player_id=pl.int_range(count), actual_points=(pl.int_range(count) * 7) % 40
+    )
+    # Ten points off where the line is ten off, but a prediction that has seen the score is two off.
+    leaking = many.with_columns(
+        line=pl.col("actual_points") + 10.5,
+        predicted_points=pl.col("actual_points") + 2.0,
+        error=pl.lit(2.0),
+        absolute_error=pl.lit(2.0),
+        outcome=pl.lit("WIN"),
+    )
+    assert {item.rule for item in suspicions(accuracy(leaking))} == set(Rule)
+    assert many["game_day"].unique().to_list() == [DAY]
