@@ -39,8 +39,7 @@ MODULE = "tasks/engine/plan.py"
 
 
 def project_file() -> Path:
-    own = REPOSITORY / PROJECT_FILE
-    return own if own.is_file() else Path(__file__).parent / "courtside.toml"
+    return REPOSITORY / PROJECT_FILE
 
 
 @dataclass
