@@ -9,12 +9,13 @@ from functools import cache
 from types import ModuleType
 
 import tasks.analytics
+import tasks.grading
 import tasks.precompute
 import tasks.predictions
 import tasks.raw
 from tasks.engine.processor import Processor, Registry
 
-ROOMS: tuple[ModuleType, ...] = (tasks.raw, tasks.analytics, tasks.precompute, tasks.predictions)
+ROOMS: tuple[ModuleType, ...] = (tasks.raw, tasks.analytics, tasks.precompute, tasks.predictions, tasks.grading)
 
 
 @cache

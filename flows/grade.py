@@ -1,0 +1,275 @@
+"""Grade: what became of the predictions of finished game days, and how accurate each system was."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Annotated
+
+import polars as pl
+import typer
+from prefect import flow, task
+from prefect.artifacts import create_table_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.runtime import flow_run
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from blocks.partition import WarehouseError
+from blocks.warehouse import DayRange
+from blocks.workspace import WorkspaceError
+from flows.narration import narrate
+from flows.phases import Targets, told
+from flows.run import Run, code_fingerprint, home_of, new_run_id
+from flows.terminal import local_run
+from tasks.catalog import registry
+from tasks.engine.plan import Step, results_known_at, steps_of, targets_frame
+from tasks.engine.processor import Mode, Phase
+from tasks.engine.runner import Outcome, run_processor
+from tasks.grading.accuracy import POPULATIONS, accuracy
+from tasks.grading.prediction_grades import RESULT_COLUMNS, SCHEDULE_COLUMNS, waiting
+from tasks.grading.suspicion import Suspicion, suspicions
+from tasks.sources.base import SourceError
+from tasks.sources.hindsight import Information
+
+SHOWN_DAYS = 5
+
+
+class NothingToGrade(Exception):
+    """A range in which nothing was predicted, with where predictions are and what to do."""
+
+
+class GradingFailed(Exception):
+    """A grading whose tables could not be made, with which and why."""
+
+
+@dataclass(frozen=True)
+class GradeReport:
+    """What a grading came to: predictions == graded + the sum of void + the sum of waiting.
+
+    `void` counts by reason, `waiting` by game day the predictions of games without a result. `accuracy` is that of
+    `tasks.grading.accuracy.accuracy` over all graded days of the range.
+    """
+
+    run_id: str
+    first: dt.date
+    last: dt.date
+    days: int
+    predictions: int
+    graded: int
+    void: dict[str, int]
+    waiting: dict[dt.date, int]
+    outcomes: tuple[Outcome, ...]
+    accuracy: pl.DataFrame
+    suspicions: tuple[Suspicion, ...]
+
+
+@flow(name="grade", flow_run_name="grade {first} to {last}")
+def grade(run: Run, first: dt.date, last: dt.date) -> GradeReport:
+    """Grade every prediction of the game days `first` to `last` whose game has a result or was called off.
+
+    Results are those in the store: overnight runs and backfills bring them in. Grading again gives the same rows.
+    Raises NothingToGrade, GradingFailed.
+    """
+    if last < first:
+        raise NothingToGrade(f"the last game day {last} is before the first {first}: give them the other way round")
+    predicted = _predicted_days(run, first, last)
+    without = _waiting(run, predicted)
+    outcomes: list[Outcome] = []
+    days = [day for day, count in predicted.items() if without.get(day, 0) < count]
+    steps = [step for step in steps_of(Mode.OVERNIGHT, registry()) if step.phase == Phase.PUBLISH]
+    for month, of_month in groupby(days, key=lambda day: day.replace(day=1)):
+        targets = [(day, results_known_at(day)) for day in of_month]
+        narrate(f"grade {month:%Y-%m}", "grading", f"{len(targets)} game days, {targets[0][0]} to {targets[-1][0]}")
+        outcomes += grading(run, targets, steps)
+    failed = [f"{outcome.processor}: {told(outcome)}" for outcome in outcomes if not outcome.state.usable]
+    if failed:
+        raise GradingFailed("; ".join(failed))
+    return _report(run, first, last, predicted, without, days, outcomes)
+
+
+@flow(name="grading", flow_run_name="grading {run.mode} {run.game_day}")
+def grading(run: Run, targets: Targets, steps: list[Step]) -> list[Outcome]:
+    """The grading part of phase 6: the overnight plan's steps of that phase, for these game days."""
+    shop, job = run.shop({}), run.job(targets_frame(targets), flow_run.get_id())
+
+    @task(task_run_name="{step.processor}", cache_policy=NO_CACHE)
+    def process(step: Step) -> Outcome:
+        outcome = run_processor(registry()[step.processor], job, shop)
+        narrate(outcome.processor, outcome.state.value, told(outcome))
+        return outcome
+
+    return [process(step) for step in steps]
+
+
+def _predicted_days(run: Run, first: dt.date, last: dt.date) -> dict[dt.date, int]:
+    """The number of predictions of each game day of the range that has any. Raises NothingToGrade."""
+    held = {day: found.rows for day, found in sorted(run.workspace.warehouse.partitions("predictions").items())}
+    known = [day for day, rows in held.items() if rows]
+    found = {day: held[day] for day in known if first <= day <= last}
+    if not found:
+        there = f"there are predictions from {known[0]} to {known[-1]}" if known else "there are none of any day"
+        raise NothingToGrade(
+            f"no predictions of {DayRange(first, last)} in {run.home}, {there}: choose other days or another --home, "
+            "or predict first with `python -m flows.daily --mode same_day --game-day DAY`"
+        )
+    return found
+
+
+def _waiting(run: Run, predicted: dict[dt.date, int]) -> dict[dt.date, int]:
+    """How many predictions of each day cannot be graded yet; said day by day."""
+    warehouse, tables = run.workspace.warehouse, registry()
+    predictions = warehouse.read(
+        tables["predictions"].writes.spec, predicted, ("game_day", "game_id", "player_id", "system", "team")
+    )
+    results = warehouse.read(tables["player_game_summary"].writes.spec, predicted, RESULT_COLUMNS)
+    schedule = warehouse.read(tables["schedule"].writes.spec, predicted, SCHEDULE_COLUMNS)
+    counts = waiting(predictions, results, schedule).group_by("game_day").len().sort("game_day")
+    found = dict(counts.iter_rows())
+    for day, count in list(found.items())[:SHOWN_DAYS]:
+        narrate(str(day), "waiting", f"{count:,} of {predicted[day]:,} predictions have no result in the store yet")
+    if len(found) > SHOWN_DAYS:
+        narrate("other days", "waiting", f"{len(found) - SHOWN_DAYS} more have predictions without a result")
+    return found
+
+
+def _report(
+    run: Run,
+    first: dt.date,
+    last: dt.date,
+    predicted: dict[dt.date, int],
+    without: dict[dt.date, int],
+    days: list[dt.date],
+    outcomes: list[Outcome],
+) -> GradeReport:
+    """The report, counted from the store, and its accuracy as an artifact of the flow run."""
+    grades = run.workspace.warehouse.read(registry()["prediction_grades"].writes.spec, days)
+    measured = accuracy(grades)
+    void = grades.drop_nulls("void_reason").group_by("void_reason").len().sort("void_reason")
+    report = GradeReport(
+        run_id=run.run_id,
+        first=first,
+        last=last,
+        days=len(days),
+        predictions=sum(predicted.values()),
+        graded=grades["absolute_error"].count(),
+        void=dict(void.iter_rows()),
+        waiting=without,
+        outcomes=tuple(outcomes),
+        accuracy=measured,
+        suspicions=suspicions(measured, simulated=run.data is None),
+    )
+    if measured.height:
+        create_table_artifact(measured.to_dicts(), key="accuracy", description=_counts(report))
+    return report
+
+
+def _counts(report: GradeReport) -> str:
+    void = sum(report.void.values())
+    why = f" ({', '.join(f'{count:,} {reason}' for reason, count in report.void.items())})" if void else ""
+    left = sum(report.waiting.values())
+    late = f", {left:,} without a result yet" if left else ""
+    return f"{report.predictions:,} predictions: {report.graded:,} graded, {void:,} void{why}{late}"
+
+
+def accuracy_table(measured: pl.DataFrame) -> Table:
+    """Accuracy by system and population as a table for the terminal."""
+    table = Table(
+        title="Accuracy (regular season, played, 5+ earlier games, 10+ minutes over the last 10)",
+        title_justify="left",
+    )
+    table.add_column("system", no_wrap=True)
+    table.add_column("population", no_wrap=True)
+    for name in ("n", "MAE", "line's\nMAE", "average's\nMAE", "bias", "pinball", "in 80 %\ninterval", "bets"):
+        table.add_column(name, justify="right")
+    table.add_column("hit rate (95 % interval)", justify="right", no_wrap=True)
+    order = pl.col("population").replace_strict({name: at for at, name in enumerate(POPULATIONS)})
+    for row in measured.sort(order, "mae", "system").iter_rows(named=True):
+        rate = "-"
+        if row["bets"]:
+            rate = f"{row['hit_rate']:.1%} ({row['hit_low']:.1%} - {row['hit_high']:.1%})"
+        table.add_row(
+            row["system"],
+            row["population"].replace("_", " "),
+            f"{row['n']:,}",
+            *(_number(row[name]) for name in ("mae", "line_mae", "ewm_mae")),
+            f"{row['bias']:+.2f}",
+            _number(row["pinball"]),
+            "-" if row["coverage_80"] is None else f"{row['coverage_80']:.1%}",
+            f"{row['bets']:,}",
+            rate,
+        )
+    return table
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def show_grades(console: Console, report: GradeReport) -> None:
+    """Print the accuracy table, what was graded, what was not and why, and what is too good to be true."""
+    console.print()
+    if report.accuracy.height:
+        console.print(accuracy_table(report.accuracy))
+    console.print(f"{report.days:,} game days, {_counts(report)}", highlight=False)
+    if report.waiting:
+        days = ", ".join(map(str, list(report.waiting)[:SHOWN_DAYS]))
+        more = f" and {len(report.waiting) - SHOWN_DAYS} more" if len(report.waiting) > SHOWN_DAYS else ""
+        advice = "`python -m flows.daily --mode overnight --game-day DAY` brings results in"
+        console.print(Text(f"  waiting: {days}{more}; {advice}", style="yellow"), soft_wrap=True)
+    for suspicion in report.suspicions:
+        console.print(Text(f"  {suspicion}", style="bold red"), soft_wrap=True)
+    console.print(f"  run {report.run_id}", highlight=False)
+
+
+cli = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@cli.command()
+def main(
+    start: Annotated[dt.datetime, typer.Option(formats=["%Y-%m-%d"], help="First game day.")],
+    end: Annotated[dt.datetime, typer.Option(formats=["%Y-%m-%d"], help="Last game day.")],
+    data: Annotated[
+        Path | None, typer.Option(help="Folder of seasons (docs/data.md). Default: the bundled simulated league.")
+    ] = None,
+    home: Annotated[Path | None, typer.Option(help="Folder of tables. Default: one per source in .pipeline.")] = None,
+    information: Annotated[
+        Information, typer.Option(help="What was known of rosters and absences when the tables were built.")
+    ] = Information.PUBLISHED,
+) -> None:
+    """Grade the predictions of a range of game days against the results in the store, and say how accurate they were.
+
+    Exit code 0: every finished day with predictions is graded. 1: a table could not be made. 2: something you can put
+    right.
+    """
+    console = Console()
+    last = end.date()
+    run = Run(
+        run_id=new_run_id(Mode.OVERNIGHT, last),
+        mode=Mode.OVERNIGHT,
+        game_day=last,
+        as_of=results_known_at(last),
+        data=data,
+        home=home_of(data, home, information),
+        information=information,
+        fingerprint=code_fingerprint(),
+    )
+    try:
+        if not run.home.is_dir():
+            raise NothingToGrade(f"there is no folder {run.home}: give the one that the predictions are in with --home")
+        with local_run(console):
+            report = grade(run, start.date(), last)
+    except GradingFailed as error:
+        console.print(f"[bold red]failed:[/] {error}", soft_wrap=True, highlight=False)
+        raise typer.Exit(1) from None
+    except (NothingToGrade, SourceError, WorkspaceError, WarehouseError) as error:
+        console.print(f"[bold red]error:[/] {error}", soft_wrap=True, highlight=False)
+        raise typer.Exit(2) from None
+    show_grades(console, report)
+
+
+if __name__ == "__main__":
+    cli()
