@@ -19,7 +19,7 @@ from rich.console import Console
 from blocks.workspace import WorkspaceError
 from flows.history import HistoryMissing, build_history
 from flows.narration import narrate
-from flows.phases import PHASE_FLOWS, ingest, predictions, publish, target_list
+from flows.phases import PHASE_FLOWS, grading, ingest, predictions, publish, target_list
 from flows.report import DayReport, DayState, PhaseReport, coverage_of, eastern, markdown, top_edges
 from flows.run import Run, code_fingerprint, home_of, new_run_id, utc_now
 from flows.slate import slate
@@ -102,6 +102,8 @@ def daily(
         model = day.time("model", lambda: model_for(day.run))
         day.phase(Phase.PREDICTIONS, partial(predictions, day.run, day.targets, model=model.id, degraded=day.reasons))
         day.time("publish", lambda: day.published(model.id))
+    else:
+        day.phase(Phase.PUBLISH, partial(grading, day.run, day.targets))
     return day.finish(DayState.DEGRADED if day.reasons else DayState.COMPLETE)
 
 

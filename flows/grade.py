@@ -10,10 +10,8 @@ from typing import Annotated
 
 import polars as pl
 import typer
-from prefect import flow, task
+from prefect import flow
 from prefect.artifacts import create_table_artifact
-from prefect.cache_policies import NO_CACHE
-from prefect.runtime import flow_run
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -22,13 +20,13 @@ from blocks.partition import WarehouseError
 from blocks.warehouse import DayRange
 from blocks.workspace import WorkspaceError
 from flows.narration import narrate
-from flows.phases import Targets, told
+from flows.phases import grading, told
 from flows.run import Run, code_fingerprint, home_of, new_run_id
 from flows.terminal import local_run
 from tasks.catalog import registry
-from tasks.engine.plan import Step, results_known_at, steps_of, targets_frame
+from tasks.engine.plan import results_known_at, steps_of
 from tasks.engine.processor import Mode, Phase
-from tasks.engine.runner import Outcome, run_processor
+from tasks.engine.runner import Outcome
 from tasks.grading.accuracy import POPULATIONS, accuracy
 from tasks.grading.prediction_grades import RESULT_COLUMNS, SCHEDULE_COLUMNS, waiting
 from tasks.grading.suspicion import Suspicion, suspicions
@@ -83,26 +81,12 @@ def grade(run: Run, first: dt.date, last: dt.date) -> GradeReport:
     steps = [step for step in steps_of(Mode.OVERNIGHT, registry()) if step.phase == Phase.PUBLISH]
     for month, of_month in groupby(days, key=lambda day: day.replace(day=1)):
         targets = [(day, results_known_at(day)) for day in of_month]
-        narrate(f"grade {month:%Y-%m}", "grading", f"{len(targets)} game days, {targets[0][0]} to {targets[-1][0]}")
+        narrate(f"grade {month:%Y-%m}", "grading", f"{_days(len(targets))}, {targets[0][0]} to {targets[-1][0]}")
         outcomes += grading(run, targets, steps)
     failed = [f"{outcome.processor}: {told(outcome)}" for outcome in outcomes if not outcome.state.usable]
     if failed:
         raise GradingFailed("; ".join(failed))
     return _report(run, first, last, predicted, without, days, outcomes)
-
-
-@flow(name="grading", flow_run_name="grading {run.mode} {run.game_day}")
-def grading(run: Run, targets: Targets, steps: list[Step]) -> list[Outcome]:
-    """The grading part of phase 6: the overnight plan's steps of that phase, for these game days."""
-    shop, job = run.shop({}), run.job(targets_frame(targets), flow_run.get_id())
-
-    @task(task_run_name="{step.processor}", cache_policy=NO_CACHE)
-    def process(step: Step) -> Outcome:
-        outcome = run_processor(registry()[step.processor], job, shop)
-        narrate(outcome.processor, outcome.state.value, told(outcome))
-        return outcome
-
-    return [process(step) for step in steps]
 
 
 def _predicted_days(run: Run, first: dt.date, last: dt.date) -> dict[dt.date, int]:
@@ -175,6 +159,10 @@ def _counts(report: GradeReport) -> str:
     return f"{report.predictions:,} predictions: {report.graded:,} graded, {void:,} void{why}{late}"
 
 
+def _days(count: int) -> str:
+    return f"{count:,} game day{'' if count == 1 else 's'}"
+
+
 def accuracy_table(measured: pl.DataFrame) -> Table:
     """Accuracy by system and population as a table for the terminal."""
     table = Table(
@@ -183,20 +171,19 @@ def accuracy_table(measured: pl.DataFrame) -> Table:
     )
     table.add_column("system", no_wrap=True)
     table.add_column("population", no_wrap=True)
-    for name in ("n", "MAE", "line's\nMAE", "average's\nMAE", "bias", "pinball", "in 80 %\ninterval", "bets"):
+    for name in ("n", "MAE", "line's\nMAE", "average's\nMAE", "pinball", "in 80 %\ninterval", "bets"):
         table.add_column(name, justify="right")
-    table.add_column("hit rate (95 % interval)", justify="right", no_wrap=True)
+    table.add_column("hit rate\n(95 % interval)", justify="right", no_wrap=True)
     order = pl.col("population").replace_strict({name: at for at, name in enumerate(POPULATIONS)})
     for row in measured.sort(order, "mae", "system").iter_rows(named=True):
         rate = "-"
         if row["bets"]:
-            rate = f"{row['hit_rate']:.1%} ({row['hit_low']:.1%} - {row['hit_high']:.1%})"
+            rate = f"{row['hit_rate']:.1%} ({100 * row['hit_low']:.1f}-{100 * row['hit_high']:.1f})"
         table.add_row(
             row["system"],
             row["population"].replace("_", " "),
             f"{row['n']:,}",
             *(_number(row[name]) for name in ("mae", "line_mae", "ewm_mae")),
-            f"{row['bias']:+.2f}",
             _number(row["pinball"]),
             "-" if row["coverage_80"] is None else f"{row['coverage_80']:.1%}",
             f"{row['bets']:,}",
@@ -214,7 +201,7 @@ def show_grades(console: Console, report: GradeReport) -> None:
     console.print()
     if report.accuracy.height:
         console.print(accuracy_table(report.accuracy))
-    console.print(f"{report.days:,} game days, {_counts(report)}", highlight=False)
+    console.print(f"{_days(report.days)}, {_counts(report)}", highlight=False)
     if report.waiting:
         days = ", ".join(map(str, list(report.waiting)[:SHOWN_DAYS]))
         more = f" and {len(report.waiting) - SHOWN_DAYS} more" if len(report.waiting) > SHOWN_DAYS else ""

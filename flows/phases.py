@@ -72,6 +72,12 @@ def predictions(run: Run, targets: Targets, steps: list[Step], model: str, degra
     return _run_steps(run, targets, steps, model=model, degraded=degraded)
 
 
+@flow(name="grading", flow_run_name="grading {run.mode} {run.game_day}")
+def grading(run: Run, targets: Targets, steps: list[Step]) -> list[Outcome]:
+    """The grading part of phase 6: what became of the predictions of finished games."""
+    return _run_steps(run, targets, steps)
+
+
 @flow(name="publish", flow_run_name="publish {run.mode} {run.game_day}")
 def publish(run: Run, plan: Plan, degraded: list[str]) -> Path:
     """Phase 6: publish what is in the store for the run's game day, without games that turned out not to take place.
