@@ -12,8 +12,8 @@ from typer.testing import CliRunner, Result
 
 from blocks.warehouse import LocalWarehouse
 from flows.daily import daily
-from flows.run import _workspace
 from flows.grade import cli
+from flows.run import _workspace
 from tasks.engine.processor import Mode
 from tasks.grading.accuracy import POPULATIONS
 from tasks.grading.prediction_grades import KEY
