@@ -37,7 +37,7 @@ from tasks.publishing.page import html, markdown
 from tasks.publishing.wording import count, interval, number, percent, said, with_error
 
 OUT = Path("reports/accuracy.html")
-SIMULATED = "simulated league"
+SIMULATED = "the simulated league"
 _HINDSIGHT = re.compile(r"in hindsight \((\w+)\)")
 
 
@@ -64,15 +64,15 @@ def write_report(homes: Sequence[Path], variants: Sequence[str] | None = None, o
     `variants` labels what the predictions of each workspace knew; without it, each says so itself. Raises GradesError
     for a workspace without grades, and where the labels do not fit the workspaces.
     """
-    accuracy = accuracy_of(evidence_of(homes, variants))
-    page = accuracy_report(accuracy)
+    measured = accuracy_of(evidence_of(homes, variants))
+    page = accuracy_report(measured)
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(html(page), encoding="utf-8")
     return AccuracyReport(
         path=out,
         markdown=markdown(page),
-        headline=tuple(accuracy.headline.to_dicts()),
-        suspicions=tuple(map(str, accuracy.suspicions)),
+        headline=tuple(measured.headline.to_dicts()),
+        suspicions=tuple(map(str, measured.suspicions)),
     )
 
 
@@ -94,7 +94,7 @@ def evidence_of(homes: Sequence[Path], variants: Sequence[str] | None = None) ->
         graded=pl.concat(graded),
         written_at=utc_now(),
         origins={label: home.resolve().name for label, home in zip(labels, homes, strict=True)},
-        simulated=frozenset(label for label, home in zip(labels, homes, strict=True) if SIMULATED in _origin(home)),
+        simulated=frozenset(label for label, home in zip(labels, homes, strict=True) if _origin(home) == SIMULATED),
         importance=importance,
         importance_of=importance_of,
         models=tuple({card.id: card for _, card in cards}.values()),
@@ -211,7 +211,7 @@ def main(
     if json_file is not None:
         json_file.parent.mkdir(parents=True, exist_ok=True)
         rows = {"headline": report.headline, "suspicions": report.suspicions}
-        json_file.write_text(json.dumps(rows, indent=1, default=str) + "\n", encoding="utf-8")
+        json_file.write_text(json.dumps(rows, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     show(console, report)
     if report.suspicions:
         raise typer.Exit(1)

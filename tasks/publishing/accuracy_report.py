@@ -26,6 +26,7 @@ PUBLISHED, NO_NEWS, PERFECT_REPORT = "as published", "no news", "perfect report"
 POPULATION = "Players who played, with at least 5 earlier games and 10 minutes a game over their last 10"
 HIGHEST_ACCEPTED_PINBALL = 1.82
 WORST_SHOWN = 10
+MODELS_SHOWN = 10
 KNOWN: Mapping[str, str] = {
     PUBLISHED: "What the sources had published by each day's as_of: schedule, rosters, injury reports, lines, results.",
     NO_NEWS: "No injury report: nobody is known to be absent. Box scores of earlier days, schedule, rosters, and lines "
@@ -170,7 +171,8 @@ def _sections(accuracy: Accuracy) -> Iterator[Section]:
     if evidence.importance:
         figure = importance_figure(evidence.importance, evidence.importance_of)
         yield Section("importance", "What the points model looks at", (), (), (figure,))
-    yield Section("information", "What was known", (), tuple(_information(accuracy)))
+    sentences = tuple(f"{start(variant)}: {_known(variant)}" for variant in variants)
+    yield Section("information", "What was known", sentences, tuple(_information(accuracy)))
 
 
 def _headline_tables(headline: pl.DataFrame, variant: str) -> Iterator[Table]:
@@ -187,21 +189,23 @@ def _headline_tables(headline: pl.DataFrame, variant: str) -> Iterator[Table]:
         ),
         row_headers=2,
         marked=_best(everyone),
+        breaks=_begins(everyone),
     )  # fmt: skip
     if not lined:
         return
     yield Table(
         f"{start(variant)}: players with a line. Errors in points, differences with their paired standard errors.",
         ("system", "season", "n", "MAE", "line's MAE", "difference", "weighted average's MAE", "RMSE", "pinball",
-         "80 % covers", "width", "bets", "won", "95 % interval"),
+         "80 % covers", "width", "bets", "won"),
         tuple(
             (said(row["system"]), row["season"], count(row["n"]), number(row["mae"]), number(row["line_mae"]),
              with_error(row["over_line"], row["over_line_se"]), number(row["ewm_mae"]), *_spread(row),
-             count(row["bets"]), percent(row["hit_rate"]), interval(row["hit_low"], row["hit_high"]))
+             count(row["bets"]), percent(row["hit_rate"]))
             for row in lined
         ),
         row_headers=2,
         marked=_best(lined),
+        breaks=_begins(lined),
     )  # fmt: skip
 
 
@@ -216,6 +220,11 @@ def _best(rows: Sequence[Mapping[str, float]]) -> frozenset[int]:
         if row["season"] not in best or row["mae"] < rows[best[row["season"]]]["mae"]:
             best[row["season"]] = at
     return frozenset(best.values())
+
+
+def _begins(rows: Sequence[Mapping[str, float]]) -> frozenset[int]:
+    """The rows in which another season begins."""
+    return frozenset(at for at in range(1, len(rows)) if rows[at]["season"] != rows[at - 1]["season"])
 
 
 def _worst(rows: pl.DataFrame, variant: str) -> Section:
@@ -245,22 +254,26 @@ def _information(accuracy: Accuracy) -> Iterator[Table]:
     evidence, found = accuracy.evidence, []
     for variant in accuracy.variants:
         mine = accuracy.rows.filter(pl.col(VARIANT) == variant)
-        before = ((mine["tip_off"] - mine["line_snapshot_at"]).dt.total_minutes() / 60).drop_nulls()
+        once = mine.unique(["game_id", "player_id"])
+        before = ((once["tip_off"] - once["line_snapshot_at"]).dt.total_minutes() / 60).drop_nulls()
         lines = f"{number(_median(before), 1)} hours (n {count(before.len())})" if before.len() else NONE
         days, models = mine["game_day"].n_unique(), mine["model_id"].drop_nulls().n_unique()
         origin = evidence.origins.get(variant, NONE)
-        found.append((said(variant), _known(variant), count(days), lines, count(models) if models else NONE, origin))
-    columns = ("information", "what was known at as_of", "game days", "line taken before tip-off, median",
+        found.append((said(variant), count(days), lines, count(models) if models else NONE, origin))
+    columns = ("information", "game days", "line taken before tip-off, median",
                "models", "workspace")  # fmt: skip
-    yield Table("Information that the predictions were made from", columns, tuple(found), row_headers=2)
-    if evidence.models:
+    yield Table("Information that the predictions were made from", columns, tuple(found))
+    used = accuracy.rows["model_id"].unique().to_list()
+    cards = sorted(evidence.models, key=lambda card: (card.trained_through, card.id), reverse=True)
+    behind = [card for card in cards if card.id in used]
+    if behind:
         yield Table(
-            "Models in the workspaces, newest first",
+            f"Models behind the predictions: the newest {min(len(behind), MODELS_SHOWN)} of {len(behind)}",
             ("model", "trained on games from", "to", "rows", "feature set"),
             tuple(
                 (card.id, str(card.trained_from), str(card.trained_through), count(card.rows),
                  str(card.feature_set_version))
-                for card in sorted(evidence.models, key=lambda card: (card.trained_through, card.id), reverse=True)
+                for card in behind[:MODELS_SHOWN]
             ),
         )  # fmt: skip
 

@@ -27,15 +27,15 @@ HUES = tuple(f"hue-{number}" for number in range(1, 7))
 _STAND_IN = {name: f"#0a0b{number:02x}" for number, name in enumerate((INK, MUTED, GRID, BAND, *HUES), start=16)}
 MARKERS = ("o", "s", "^", "D", "v", "P")  # so that colour is never the only difference
 
-WIDTH, HEIGHT = 440, 264  # CSS pixels: one chart fills a phone, two stand beside each other on a desk
+WIDTH, HEIGHT = 420, 264  # CSS pixels: one chart fills a phone, two stand beside each other on a desk
 _STYLE: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "courtside",
     "text.parse_math": False,  # a name is a name, also with dollar signs
-    "font.size": 10.5,
-    "axes.labelsize": 10.5,
-    "xtick.labelsize": 10,
-    "ytick.labelsize": 10,
+    "font.size": 11.5,
+    "axes.labelsize": 11.5,
+    "xtick.labelsize": 11,
+    "ytick.labelsize": 11,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.spines.left": False,
@@ -151,7 +151,8 @@ def shares_by_name(rows: Sequence[Series], x_label: str, target: float, band: tu
             axes.plot(item.values, [at], color=_STAND_IN[item.hue], marker=item.marker, markersize=6.5)
         axes.set_yticks(range(len(rows)), [item.name for item in rows])
         axes.tick_params(axis="y", labelcolor=_STAND_IN[INK])
-        axes.set(xlabel=x_label, ylim=(len(rows) - 0.4, -0.6))
+        ends = [*band, *(end for item in rows for end in (*(item.low or ()), *(item.high or ()), *item.values))]
+        axes.set(xlabel=x_label, ylim=(len(rows) - 0.4, -0.6), xlim=(min(ends) - 0.006, max(ends) + 0.006))
         axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
         axes.xaxis.set_major_formatter(FuncFormatter(_percent))
         axes.grid(axis="x")
@@ -166,7 +167,7 @@ def bars(names: Sequence[str], values: Sequence[float], x_label: str, says: Call
         axes.barh(range(len(names)), values, color=_STAND_IN[HUES[0]], height=0.66)
         for at, value in enumerate(values):
             axes.annotate(says(value), (value, at), xytext=(4, 0), textcoords="offset points", va="center",
-                          fontsize=9.5, color=_STAND_IN[MUTED])  # fmt: skip
+                          fontsize=10.5, color=_STAND_IN[MUTED])  # fmt: skip
         axes.set_yticks(range(len(names)), names)
         axes.tick_params(axis="y", labelcolor=_STAND_IN[INK])
         axes.set(xlabel=x_label, ylim=(len(names) - 0.4, -0.6), xlim=(0, max(values) * 1.14))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
@@ -27,7 +28,7 @@ class Key:
 class Table:
     """A table of texts. The first `row_headers` columns name the row; the others are numbers and stand to the right.
 
-    `marked` holds the indices of rows to be seen first.
+    `marked` holds the indices of rows to be seen first, `breaks` those of rows that begin a new group.
     """
 
     caption: str
@@ -35,6 +36,7 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
     row_headers: int = 1
     marked: frozenset[int] = frozenset()
+    breaks: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -142,12 +144,22 @@ def _text(words: str) -> str:
     return words.translate(_SPECIAL)
 
 
+_UNPARTED = re.compile(r"(?<=\d) (?=%)|(?<=\bn) (?=\d)")
+
+
+def _unparted(words: str) -> str:
+    """Words in which no line ends between a number and its sign."""
+    return _UNPARTED.sub("\N{NO-BREAK SPACE}", words)
+
+
 @cache
 def _environment() -> Environment:
-    return Environment(
+    environment = Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
+    environment.filters["unparted"] = _unparted
+    return environment
 
 
 @cache
