@@ -59,9 +59,9 @@ def _found(row: dict[str, Any]) -> Iterator[tuple[Rule, str]]:
     n, mae, line_mae = row["n"], row["mae"], row["line_mae"]
     if row["population"] == ALL and n >= LOWEST_MAE_FROM and mae < LOWEST_MAE:
         yield Rule.ERROR_TOO_LOW, f"MAE {mae:.3f}, below {LOWEST_MAE} (n {n:,})"
-    if row["population"] != WITH_LINE:
+    if row["population"] != WITH_LINE:  # its bets are all there are: once is enough
         return
-    if n >= LARGEST_LEAD_FROM and line_mae is not None and line_mae - mae > LARGEST_LEAD:
+    if n >= LARGEST_LEAD_FROM and line_mae - mae > LARGEST_LEAD:
         lead = f"MAE {mae:.3f} against the line's {line_mae:.3f}"
         yield Rule.LINE_BEATEN_BY_TOO_MUCH, f"{lead}, {line_mae - mae:.3f} better, more than {LARGEST_LEAD} (n {n:,})"
     if row["bets"] > HIGHEST_HIT_RATE_ABOVE and row["hit_rate"] > HIGHEST_HIT_RATE:

@@ -121,6 +121,15 @@ def test_the_interval_is_wilsons(counts: tuple[int, int]) -> None:
     )
 
 
+def test_an_interval_stays_between_0_and_1() -> None:
+    """Also where rounding would carry its end a hair beyond: the contract of accuracy_daily refuses that."""
+    many = pl.DataFrame({"n": range(1, 20_000)}).with_columns(none=pl.lit(0))
+    low = many.select(wilson("none", "n", "low", "high"))["low"]
+    high = many.select(wilson("n", "n", "low", "high"))["high"]
+    assert low.min() == 0.0
+    assert high.max() == 1.0
+
+
 def test_an_edge_belongs_to_the_bucket_that_it_ends() -> None:
     """As with the threshold: an edge of exactly 1.0 recommends nothing, and is not with those that do."""
     away = (0.0, 0.5, 1.0, 1.01, 1.5, 2.0, 3.0, 4.0, 4.01, -4.01)
@@ -143,6 +152,12 @@ def test_an_edge_belongs_to_the_bucket_that_it_ends() -> None:
 def test_a_push_is_on_no_side() -> None:
     row = only(by_edge(evening({"points": 20, "line": 20.0}, {"points": 30, "line": 20.0})), bucket="over 4")
     assert (row["n"], row["decided"], row["right"]) == (2, 1, 1)
+    row = only(by_edge(evening({"points": 20, "line": 20.0, "predicted_points": 20.0})), bucket="0-1")
+    assert (row["n"], row["decided"], row["right"], row["hit_rate"]) == (1, 0, 0, None)
+
+
+def test_who_has_no_line_is_in_no_bucket() -> None:
+    assert by_edge(evening({"points": 30}, {"points": 30, "line": None}))["n"].to_list() == [1]
 
 
 def test_calibration_sets_what_was_said_beside_what_came() -> None:

@@ -140,8 +140,9 @@ def test_who_was_traded_and_played_elsewhere_that_day_did_not_play_in_this_game(
 
 
 def test_who_was_traded_to_the_opponent_is_graded_by_what_he_did_in_the_game() -> None:
-    row = grade(results=[TEAM_MATE, result(team="BOS", points=22)])
-    assert of(row, "void_reason", "actual_points", "outcome") == (None, 22, "LOSS")
+    for others in ([TEAM_MATE], []):  # his own result is one, whether or not his old team's is in
+        row = grade(results=[*others, result(team="BOS", points=22)])
+        assert of(row, "void_reason", "actual_points", "outcome") == (None, 22, "LOSS")
 
 
 def test_overtime_counts_as_it_is() -> None:
@@ -150,17 +151,18 @@ def test_overtime_counts_as_it_is() -> None:
 
 
 @pytest.mark.parametrize(
-    ("results", "status"),
+    ("results", "schedule"),
     [
-        ([], "scheduled"),
-        ([result(points=12, minutes=20.0)], "scheduled"),  # half-time
-        ([], "final"),
-        ([result(player_id=TATUM, team="BOS")], "final"),
+        ([], game(status="scheduled")),
+        ([result(points=12, minutes=20.0)], game(status="scheduled")),  # half-time
+        ([], game()),
+        ([result(player_id=TATUM, team="BOS")], game()),
+        ([result()], game(game_id=OTHER_GAME)),
     ],
-    ids=["not begun", "going on", "final without box scores", "final without his team's"],
+    ids=["not begun", "going on", "final without box scores", "final without his team's", "played but not scheduled"],
 )
-def test_what_has_no_result_yet_is_left_out_and_counted(results: list[Row], status: str) -> None:
-    given = {"results": results, "schedule": [game(status=status)]}
+def test_what_has_no_certain_result_is_left_out_and_counted(results: list[Row], schedule: Row) -> None:
+    given = {"results": results, "schedule": [schedule]}
     assert grades(**given).is_empty()
     read = inputs(**given)
     read.pop("ml_feature_store")

@@ -75,6 +75,11 @@ def test_too_many_bets_won_are_suspected(changes: dict[str, Any], suspected: boo
     assert rules(LINED | changes) == [Rule.TOO_MANY_BETS_WON] * suspected
 
 
+def test_the_same_bets_are_suspected_once() -> None:
+    won = {"bets": 2_000, "hit_rate": 0.70}
+    assert rules(HONEST | won, LINED | won) == [Rule.TOO_MANY_BETS_WON]
+
+
 def test_in_the_simulated_league_only_the_comparisons_apply() -> None:
     leaking = LINED | {"mae": 3.4, "hit_rate": 0.85}
     assert rules(HONEST | {"mae": 4.48}, simulated=True) == []
