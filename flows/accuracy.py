@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +13,7 @@ import polars as pl
 import typer
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -34,7 +36,7 @@ from tasks.publishing.accuracy_report import (
     accuracy_report,
 )
 from tasks.publishing.page import html, markdown
-from tasks.publishing.wording import count, interval, number, percent, said, with_error
+from tasks.publishing.wording import count, number, percent, said, start, with_error
 
 OUT = Path("reports/accuracy.html")
 SIMULATED = "the simulated league"
@@ -140,10 +142,9 @@ def _importance(cards: Sequence[tuple[Path, ModelCard]]) -> tuple[dict[str, floa
 
 def show(console: Console, report: AccuracyReport) -> None:
     """Print the headline and the verdict."""
-    for population, says in ((ALL, "everyone in the population"), (WITH_LINE, "players with a line")):
-        rows = [row for row in report.headline if row["population"] == population]
-        if rows:
-            console.print(_table(rows, f"Accuracy, {says} (errors in points)"))
+    titles = {ALL: "everyone in the population", WITH_LINE: "players with a line"}
+    for (variant, population), rows in groupby(report.headline, key=lambda row: (row[VARIANT], row["population"])):
+        console.print(_table(list(rows), f"{start(variant)}: {titles[population]}, errors in points"))
     if not report.headline:
         console.print("No graded prediction is of a player who played and belongs to the population.")
     for suspicion in report.suspicions:
@@ -152,35 +153,29 @@ def show(console: Console, report: AccuracyReport) -> None:
 
 
 def _table(rows: Sequence[dict[str, Any]], title: str) -> Table:
-    table = Table(title=title, title_justify="left")
-    for name in (VARIANT, "season", "system"):
-        table.add_column(name)
-    cells = [
-        {VARIANT: row[VARIANT], "season": row["season"], "system": said(row["system"]), **_cells(row)} for row in rows
-    ]
-    for name in list(cells[0])[3:]:
+    """The systems of each season, and below them what they are held against, on the first system's rows."""
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    lined = rows[0]["population"] == WITH_LINE
+    for name in ("season", "system"):
+        table.add_column(name, no_wrap=True)
+    for name in ("n", "MAE", *(("less the line's", "bets won") if lined else ("RMSE", "pinball", "80 % covers"))):
         table.add_column(name, justify="right", no_wrap=True)
-    for row in cells:
-        table.add_row(*row.values())
+    for season, found in groupby(rows, key=lambda row: row["season"]):
+        systems = list(found)
+        for at, row in enumerate(systems):
+            cells = _beside_the_line(row) if lined else _spread(row)
+            table.add_row("" if at else season, said(row["system"]), count(row["n"]), number(row["mae"]), *cells)
+        other, measure = ("the line", "line_mae") if lined else ("weighted average", "ewm_mae")
+        table.add_row("", other, count(systems[0]["n"]), number(systems[0][measure]), style="dim", end_section=True)
     return table
 
 
-def _cells(row: dict[str, Any]) -> dict[str, str]:
-    common = {"n": count(row["n"]), "MAE": number(row["mae"])}
-    if row["population"] == ALL:
-        return common | {
-            "average's": number(row["ewm_mae"]),
-            "RMSE": number(row["rmse"]),
-            "pinball": number(row["pinball"]),
-            "80 % covers": percent(row["coverage_80"]),
-        }
-    return common | {
-        "line's": number(row["line_mae"]),
-        "difference": with_error(row["over_line"], row["over_line_se"]),
-        "bets": count(row["bets"]),
-        "won": percent(row["hit_rate"]),
-        "95 %": interval(row["hit_low"], row["hit_high"]),
-    }
+def _beside_the_line(row: dict[str, Any]) -> tuple[str, str]:
+    return with_error(row["over_line"], row["over_line_se"]), f"{percent(row['hit_rate'])} of {count(row['bets'])}"
+
+
+def _spread(row: dict[str, Any]) -> tuple[str, str, str]:
+    return number(row["rmse"]), number(row["pinball"]), percent(row["coverage_80"])
 
 
 cli = typer.Typer(add_completion=False, pretty_exceptions_enable=False)

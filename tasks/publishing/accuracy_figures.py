@@ -20,7 +20,7 @@ ACCEPTED_COVERAGE = (0.78, 0.82)
 NOMINAL_COVERAGE = 0.80
 CALIBRATION_TOLERANCE = 0.02
 BREAK_EVEN = 0.524  # share of bets to win at a price of -110
-CALIBRATION_DRAWN = 2  # systems: the chart shows the first, the table all
+SHARES_DRAWN = 2  # systems: the charts with intervals show the first ones, the tables all
 MOST_FEATURES = 25
 TWO_SIDED_95 = 1.96  # standard errors
 _GLYPHS = dict(zip(charts.MARKERS, "●■▲◆▼✚", strict=True))
@@ -104,7 +104,7 @@ def _calibration(rows: pl.DataFrame, who: str) -> Figure | None:
     if table.is_empty():
         return None
     systems = order_of(table["system"].unique())
-    drawn = [(name, table.filter(pl.col("system") == name)) for name in systems[:CALIBRATION_DRAWN]]
+    drawn = [(name, table.filter(pl.col("system") == name)) for name in systems[:SHARES_DRAWN]]
     series = [_intervals(name, at, part, ("came", "came_low", "came_high")) for at, (name, part) in enumerate(drawn)]
     first = drawn[0][1]
     off = first["gap"].abs()
@@ -184,34 +184,37 @@ def _hit_rates(rows: pl.DataFrame, whole: pl.DataFrame, who: str) -> Figure | No
     if table.is_empty():
         return None
     systems = order_of(table["system"].unique())
-    buckets = table.filter(pl.col("system") == systems[0])
-    names = [bucket.replace("-", " to ") for bucket in buckets["bucket"]]
-    surely = [name for name, low in zip(names, buckets["hit_low"], strict=True) if low > BREAK_EVEN]
+    buckets = table.select("bucket", "edge_above").unique().sort("edge_above")
+    drawn = [
+        (name, buckets.join(table.filter(pl.col("system") == name), on="bucket", how="left", maintain_order="left"))
+        for name in systems[:SHARES_DRAWN]
+    ]
+    series = [_intervals(name, at, part, ("hit_rate", "hit_low", "hit_high")) for at, (name, part) in enumerate(drawn)]
+    counts = [[count(n) for n in part["decided"]] for _, part in drawn]
+    mine = table.filter(pl.col("system") == systems[0])
+    surely = [_bucket(bucket) for bucket in mine.filter(pl.col("hit_low") > BREAK_EVEN)["bucket"]]
     verdict = f"surely above break-even at {', '.join(surely)} points" if surely else "nowhere surely above break-even"
-    shares = ", ".join(
-        f"{name} points {percent(share)}" for name, share in zip(names, buckets["hit_rate"], strict=True)
-    )
+    shares = [f"{_bucket(row['bucket'])} points {percent(row['hit_rate'])}" for row in mine.iter_rows(named=True)]
     bets = {row["system"]: row for row in whole.filter(pl.col("population") == WITH_LINE).iter_rows(named=True)}
-    mine = bets[systems[0]]
-    series = [_intervals(systems[0], 0, buckets, ("hit_rate", "hit_low", "hit_high"))]
+    first = bets[systems[0]]
     return Figure(
-        title=f"{start(systems[0])} wins {percent(mine['hit_rate'])} of {count(mine['bets'])} bets; {verdict}",
-        measured_on=f"{who}; n {count(int(buckets['decided'].sum()))} results off the line, those too near to bet on "
-        "too; pushes and voids left out. Bars: 95 % intervals (Wilson).",
-        alternative=f"Share of results on the prediction's side by distance from the line: {shares}; break-even is "
-        f"{percent(BREAK_EVEN)}.",
+        title=f"{start(systems[0])} wins {percent(first['hit_rate'])} of {count(first['bets'])} bets; {verdict}",
+        measured_on=f"{who}; n {count(int(mine['decided'].sum()))} results off the line for {said(systems[0])}, those "
+        "too near to bet on too; pushes and voids left out. Bars: 95 % intervals (Wilson).",
+        alternative=f"Share of results on the prediction's side by distance from the line, {said(systems[0])}: "
+        f"{', '.join(shares)}; break-even is {percent(BREAK_EVEN)}.",
         svg=charts.shares_by_bucket(
-            [f"{name}\nn {count(n)}" for name, n in zip(names, buckets["decided"], strict=True)],
+            ["\n".join((_bucket(bucket), *ns)) for bucket, *ns in zip(buckets["bucket"], *counts, strict=True)],
             series,
-            "distance of the prediction from the line (points)",
-            "results on its side",
+            f"distance from the line (points), n of {' and '.join(said(name) for name, _ in drawn)}",
+            "results on the prediction's side",
             BREAK_EVEN,
         ),
         numbers=Table(
             f"Results on the prediction's side of the line by its distance; break-even is {percent(BREAK_EVEN)}",
             ("system", "distance, points", "n", "on its side", "hit rate", "95 % interval"),
             tuple(
-                (said(row["system"]), row["bucket"].replace("-", " to "), count(row["decided"]), count(row["right"]),
+                (said(row["system"]), _bucket(row["bucket"]), count(row["decided"]), count(row["right"]),
                  percent(row["hit_rate"]), interval(row["hit_low"], row["hit_high"]))
                 for row in _by_system(table, systems)
             )
@@ -315,12 +318,17 @@ def _by_system(table: pl.DataFrame, systems: Sequence[str]) -> list[dict[str, An
     return [row for name in systems for row in table.filter(pl.col("system") == name).iter_rows(named=True)]
 
 
+def _bucket(name: str) -> str:
+    """A bucket of distances as words: 1-1.5 is 1 to 1.5."""
+    return name.replace("-", " to ")
+
+
 def _names(series: Sequence[charts.Series]) -> str:
     return ", ".join(item.name for item in series)
 
 
 def _intervals(name: str, at: int, part: pl.DataFrame, columns: tuple[str, str, str]) -> charts.Series:
-    share, low, high = (part[column].to_list() for column in columns)
+    share, low, high = (part[column].fill_null(math.nan).to_list() for column in columns)
     return charts.Series(said(name), _hue(name, at), share, low, high, _marker(name, at))
 
 

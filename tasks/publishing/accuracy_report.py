@@ -120,7 +120,7 @@ def _verdict(found: tuple[Suspicion, ...]) -> Verdict:
     return Verdict(
         True,
         f"No sign of leakage: no system errs by less than {LOWEST_MAE} points, beats the line by more than "
-        f"{LARGEST_LEAD} or wins over {percent(HIGHEST_HIT_RATE, 0)} of its bets on rows enough to judge by",
+        f"{LARGEST_LEAD} or wins over {percent(HIGHEST_HIT_RATE, 0)} of its bets, where there are enough to judge by",
     )
 
 

@@ -84,6 +84,8 @@ def by_month(
                 _line(axes, item, at, values)
                 if item.low is not None and item.high is not None:
                     low, high = [item.low[index] for index in part], [item.high[index] for index in part]
+                    if len(part) == 1:  # a band needs two ends
+                        axes.vlines(at, low, high, color=_STAND_IN[item.hue], alpha=0.3, linewidth=5)
                     axes.fill_between(at, low, high, color=_STAND_IN[item.hue], alpha=0.16, linewidth=0)
         if zero:
             axes.axhline(0, color=_STAND_IN[INK], linewidth=1)
@@ -185,8 +187,8 @@ def _line(axes: Axes, item: Series, at: Sequence[float], values: Sequence[float]
         color=_STAND_IN[item.hue],
         linewidth=2.4 if item.bold else 1.5,
         linestyle=(0, (4, 2)) if item.dashed else "-",
-        marker=item.marker,
-        markersize=5.5 if item.bold else 4,
+        marker=item.marker or ("_" if len(values) == 1 else ""),  # a line through one month is a dash
+        markersize=5.5 if item.bold else 9 if not item.marker else 4,
         zorder=4 if item.bold else 3,
     )
 

@@ -22,6 +22,7 @@ from flows.accuracy import accuracy, cli, write_report
 from tasks.grading.prediction_grades import CONTRACT
 from tasks.predictions.models import ModelStore
 from tasks.predictions.points_model import LIBRARIES
+from tasks.publishing import charts
 from tasks.publishing.accuracy_measures import GradesError
 from tasks.publishing.accuracy_report import Evidence, accuracy_of, accuracy_report
 from tasks.publishing.page import html, markdown
@@ -182,6 +183,14 @@ def test_months_are_compared_with_the_line_on_the_same_rows() -> None:
     assert "Ensemble is below the line in 1 of 2 months" in read.headings
 
 
+def test_a_month_that_stands_alone_is_drawn_too() -> None:
+    """A line and a band need two points: where a season has one month, they are marks."""
+    line = charts.Series("the line", charts.INK, [5.0], marker="", dashed=True)
+    assert re.search(r"<use[^>]*var\(--ink\)", charts.by_month([DAY], [line], "error"))
+    lead = charts.Series("lead", charts.HUES[1], [0.0], [-1.0], [1.0])
+    assert re.search(r"stroke: var\(--hue-2\); stroke-opacity: 0.3", charts.by_month([DAY], [lead], "error"))
+
+
 def test_drift_is_shown_by_month() -> None:
     rows = [grade(20, 21, 23.5), grade(20, 24, 19.5, game_day=dt.date(2024, 12, 1), feature_quality=70.0)]
     read = _Reader(page(*rows))
@@ -229,7 +238,7 @@ def test_charts_have_titles_text_alternatives_labelled_axes_and_tables_with_capt
     assert read.unscoped == []
     assert [name for name, times in read.ids.items() if times > 1] == []
     for axis in ("mean absolute error (points)", "stated probability of over", "results inside the 80 % interval",
-                 "distance of the prediction from the line (points)", "prediction − result (points)"):  # fmt: skip
+                 "distance from the line (points), n of ensemble", "prediction − result (points)"):  # fmt: skip
         assert f">{axis}</text>" in document
 
 
