@@ -88,6 +88,8 @@ KNOWN = (
     grade(18, 16, 20.5, player_name=SCRIPT),
     grade(25, 23, 23.0),
     grade(25, None, 20.5),
+    grade(40, 10, 20.5, season_type="playoffs", in_population=False),
+    grade(40, 10, 20.5, in_population=None),
 )
 
 
@@ -176,11 +178,12 @@ def test_calibration_compares_what_was_stated_with_what_came() -> None:
 def test_months_are_compared_with_the_line_on_the_same_rows() -> None:
     november = [grade(20, 21, 23.5), grade(15, 30)]  # with a line off by 1, the line by 2.5
     december = [grade(20, 24, 23.5, game_day=dt.date(2024, 12, 1))]  # off by 4, the line by 0.5
-    read = _Reader(page(*november, *december))
+    january = [grade(20, 21, 22.5, game_day=dt.date(2025, 1, 3))]  # off by 1, the line by 1.5
+    read = _Reader(page(*november, *december, *january))
     assert ["2024-11", "1", "1.000", "2.500"] in read.rows
     assert ["2024-12", "1", "4.000", "0.500"] in read.rows
     assert ["2024-11", "2", "8.000", "7.000"] in read.rows  # everyone, beside the weighted average
-    assert "Ensemble is below the line in 1 of 2 months" in read.headings
+    assert "Ensemble is below the line in 2 of 3 months" in read.headings
 
 
 def test_a_month_that_stands_alone_is_drawn_too() -> None:
