@@ -11,7 +11,14 @@ import pytest
 REPOSITORY = Path(__file__).parents[1]
 ROOMS = ("flows", "tasks", "blocks", "deployments")
 MOST_LINES = 450
-PROCESSOR_ROOMS = ("tasks/raw", "tasks/analytics", "tasks/precompute", "tasks/predictions", "tasks/publishing")
+PROCESSOR_ROOMS = (
+    "tasks/raw",
+    "tasks/analytics",
+    "tasks/precompute",
+    "tasks/predictions",
+    "tasks/grading",
+    "tasks/publishing",
+)
 
 
 def sources(*folders: str) -> list[Path]:
