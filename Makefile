@@ -7,7 +7,7 @@ DAY    ?= 2025-12-29
 MODE   ?= same_day
 export PYTHONUNBUFFERED = 1
 
-.PHONY: run test lint types tests test-all chaos benchmark lock clean
+.PHONY: run test lint types tests test-all chaos benchmark report lock clean
 
 run: $(READY)  ## the same-day pipeline for DAY on the simulated league, or on real seasons with DATA=FOLDER
 	$(BIN)/python -m flows.daily --mode $(MODE) --game-day $(DAY) $(if $(DATA),--data "$(DATA)")
@@ -33,6 +33,9 @@ chaos: $(READY)  ## processes killed at random moments, in full
 benchmark: $(READY)  ## feature store for a season and for one day, beside pandas; Prefect's share of a run
 	$(BIN)/python -m benchmarks.feature_store $(if $(DATA),--data "$(DATA)")
 	$(BIN)/python -m benchmarks.prefect_overhead
+
+report: $(READY)  ## how good the predictions are: reports/accuracy.html, from workspaces with grades (HOMES="FOLDER ...")
+	$(BIN)/python -m flows.accuracy $(foreach home,$(HOMES),--home "$(home)")
 
 $(READY): requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make PYTHON=python3.11")'

@@ -118,7 +118,7 @@ class PointsModel:
         """The model in verified files. Raises ModelError if it was trained with other libraries or features."""
         card, here = stored.card, library_versions()
         differing = [
-            f"{name} {card.libraries[name]} then, {here[name]} now"
+            f"{name} {card.libraries.get(name, 'unknown')} then, {here[name]} now"
             for name in here
             if card.libraries.get(name) != here[name]
         ]
