@@ -20,6 +20,7 @@ PREDICTIONS_DUE = dt.time(13, 30)  # 1:30 PM ET
 DUE_BEFORE_TIP_OFF = dt.timedelta(minutes=60)
 SAME_DAY_STARTS_BEFORE_DUE = dt.timedelta(minutes=60)
 RESULTS_ARE_IN = dt.time(4, 0)  # 4 AM ET on the morning after
+RESULTS_TAKEN_IN_AFTER = dt.timedelta(hours=2)  # how long an overnight run may take until its tables count as late
 NOT_PLAYED = ("postponed", "cancelled")
 
 
@@ -133,6 +134,13 @@ def deadline(game_day: dt.date, first_tip_off: dt.datetime | None) -> dt.datetim
     if first_tip_off is not None:
         due = min(due, first_tip_off - DUE_BEFORE_TIP_OFF)
     return due.astimezone(dt.UTC)
+
+
+def due(mode: Mode, game_day: dt.date, first_tip_off: dt.datetime | None) -> dt.datetime:
+    """By when everything that a mode owes for a game day has to be there. In UTC."""
+    if mode == Mode.OVERNIGHT:
+        return results_known_at(game_day) + RESULTS_TAKEN_IN_AFTER
+    return deadline(game_day, first_tip_off)
 
 
 def default_as_of(mode: Mode, game_day: dt.date, first_tip_off: dt.datetime | None) -> dt.datetime:

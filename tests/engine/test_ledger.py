@@ -84,6 +84,8 @@ def test_a_run_is_running_from_its_start_and_closed_with_what_was_found(ledger: 
             "degraded_reasons": ["90 of 158 expected keys are missing"],
             "error_class": None,
             "error_message": None,
+            "fault": None,
+            "dependency": None,
             "fingerprint": "sha256:abc",
             "started_at": AT,
             "ended_at": AT + MINUTE,

@@ -17,8 +17,10 @@ from typing import TypeVar
 import pytest
 from sqlalchemy.util import greenlet_spawn
 
+from tasks.engine.expected import ExpectedOutputs
 from tasks.engine.ledger import Ledger, State
 from tests.engine.ledger_writer import AT, DAY, write
+from tests.engine.test_expected import NOW, seeded
 
 T = TypeVar("T")
 PROGRAMS = ("initdb", "pg_ctl", "postgres")
@@ -117,3 +119,35 @@ def test_writers_at_once_lose_no_row_and_share_no_attempt(url: str) -> None:
     rows = reached(lambda: Ledger(url).runs(processors=["team_box_scores"]))
     assert sorted(row["attempt"] for row in rows) == list(range(1, 76))
     assert {row["state"] for row in rows} == {"COMPLETE"}
+
+
+def test_expected_outputs_on_postgresql_are_those_on_sqlite(url: str, tmp_path: Path) -> None:
+    def there(at: str) -> list[object]:
+        expected = ExpectedOutputs(Ledger(at))
+        assert seeded(expected) > 50
+        assert seeded(expected) == 0
+        changed = [
+            item.model_copy(update={"state": State.PARTIAL, "since": NOW, "missing_sample": ("a",), "attempts": 2})
+            for item in expected.of(states=[State.NOT_DUE])
+        ]
+        expected.settle(changed)
+        assert expected.ledger.faults == 0
+        found = expected.of()
+        assert found == changed
+        return [*found, *expected.days()]
+
+    assert reached(lambda: there(url)) == there(f"sqlite:///{tmp_path}/expected.sqlite")
+
+
+def test_seeding_at_once_makes_every_row_once(url: str) -> None:
+    def seed(_: int) -> int:
+        def work() -> int:
+            expected = ExpectedOutputs(Ledger(url))
+            seeded(expected)
+            return expected.ledger.faults
+
+        return reached(work)
+
+    reached(lambda: Ledger(url).connect().connect().close())
+    with ThreadPoolExecutor(3) as pool:
+        assert list(pool.map(seed, range(3))) == [0, 0, 0]
