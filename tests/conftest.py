@@ -1,13 +1,18 @@
-"""What all tests share: where real seasons lie, if anywhere."""
+"""What all tests share: where real seasons lie, if anywhere, and a real Prefect server."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
+
+if TYPE_CHECKING:
+    from tests.prefect_server import Server
 
 # The same examples every time, and no verdict by the clock: a shared machine is slow when it likes.
 settings.register_profile("steady", deadline=None, derandomize=True)
@@ -34,3 +39,12 @@ def real_data() -> Path:
     if not folder:
         pytest.skip("REAL_DATA_DIR is not set: no folder of real seasons to test on")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One real Prefect server for all slow tests of a session that need one; workers by tests.prefect_server.worker."""
+    from tests.prefect_server import serving
+
+    with serving(tmp_path_factory.mktemp("prefect-server")) as running_server:
+        yield running_server

@@ -23,7 +23,7 @@ from deployments.integrity.release import RELEASE_FILE, Site
 from deployments.integrity.verifier import Expectation, apply_overrides, check_release
 
 if TYPE_CHECKING:
-    from .server import Server
+    from .server import KioskServer
 
 REPOSITORY = Path(__file__).parents[2]
 BUILT_AT = datetime(2026, 1, 10, 12, 0, tzinfo=UTC)
@@ -227,11 +227,11 @@ def elsewhere(placed: Placed, **changes: object) -> Placed:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """One real Prefect server for all tests of a session that need one."""
-    from .server import serving
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KioskServer]:
+    """One real Prefect server for all tests of the small project that need one."""
+    from .server import serving_kiosk
 
-    with serving(tmp_path_factory.mktemp("server")) as running_server:
+    with serving_kiosk(tmp_path_factory.mktemp("server")) as running_server:
         yield running_server
 
 

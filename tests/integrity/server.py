@@ -1,24 +1,21 @@
-"""A real Prefect server and real worker processes for the tests, on free ports, each with its own home."""
+"""The small project on a real Prefect server: its environment, its deployments, the guard's commands."""
 
 from __future__ import annotations
 
+import base64
 import json
 import os
-import signal
-import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
-import httpx
+from tests.prefect_server import REPOSITORY, Server, serving
 
-from .conftest import REPOSITORY, environment
+from .conftest import environment
 
 ENTRY_POINTS = """
 [prefect.collections]
@@ -27,22 +24,6 @@ integrity = deployments.integrity.worker
 [prefect.plugins]
 integrity = deployments.integrity.plugin
 """
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def wait_for(what: str, done: Callable[[], Any], seconds: float) -> Any:
-    """Poll until `done()` is truthy and return that; AssertionError names what never came."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if result := done():
-            return result
-        time.sleep(0.1)
-    raise AssertionError(f"{what} did not come within {seconds} s")
 
 
 def entry_points(folder: Path) -> Path:
@@ -55,49 +36,15 @@ def entry_points(folder: Path) -> Path:
 
 
 @dataclass
-class Server:
-    """A running Prefect API and what a test asks of it."""
+class KioskServer(Server):
+    """A server, and what the tests do on it with the small project. `path` carries the guard's entry points."""
 
-    url: str
-    home: Path
     path: Path
 
     def environment(self, root: Path, **more: str) -> dict[str, str]:
         """The environment of a process in a checkout at `root`."""
-        kept = {k: v for k, v in os.environ.items() if not k.startswith(("PREFECT", "INTEGRITY", "PYTEST"))}
-        return {
-            **kept,
-            **environment(root),
-            "PREFECT_API_URL": self.url,
-            "PREFECT_HOME": str(self.home / root.name),
-            "INTEGRITY_HOME": str(self.home / root.name),
-            "PYTHONPATH": os.pathsep.join([str(REPOSITORY), str(self.path)]),
-            "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-            "PREFECT_WORKER_QUERY_SECONDS": "1",
-            "PREFECT_WORKER_PREFETCH_SECONDS": "1",
-            **more,
-        }
-
-    def post(self, path: str, body: dict[str, Any]) -> Any:
-        return self._request("POST", path, json=body)
-
-    def get(self, path: str) -> Any:
-        return self._request("GET", path)
-
-    def _request(self, method: str, path: str, **more: Any) -> Any:
-        """As Prefect's clients do: a busy SQLite server answers 503, which means to ask again."""
-
-        def answer() -> httpx.Response | None:
-            answered = httpx.request(method, self.url + path, timeout=30, **more)
-            return None if answered.status_code == 503 else answered
-
-        answered = wait_for(f"an answer to {method} {path}", answer, 60)
-        answered.raise_for_status()
-        return answered.json()
-
-    def events(self, name: str) -> list[dict[str, Any]]:
-        found = self.post("/events/filter", {"filter": {"event": {"name": [name]}}, "limit": 50})
-        return list(found["events"])
+        found = {"PYTHONPATH": os.pathsep.join([str(REPOSITORY), str(self.path)]), **environment(root), **more}
+        return super().environment(root, **found)
 
     def deploy(self, root: Path, role: str, entrypoint: str, pool: str, version: str, **more: Any) -> str:
         """A deployment whose pull step is the guard's, as prefect.yaml would make it. Returns its id."""
@@ -114,32 +61,6 @@ class Server:
         }
         return str(self.post("/deployments/", {**body, **more})["id"])
 
-    def pool(self, name: str, kind: str = "guarded-process") -> None:
-        from prefect.workers.process import ProcessWorker
-
-        template = ProcessWorker.get_default_base_job_template()
-        self.post("/work_pools/", {"name": name, "type": kind, "base_job_template": template})
-
-    def start_run(self, deployment: str, **parameters: Any) -> str:
-        run = self.post(f"/deployments/{deployment}/create_flow_run", {"parameters": parameters})
-        return str(run["id"])
-
-    def run(self, run_id: str) -> dict[str, Any]:
-        return dict(self.get(f"/flow_runs/{UUID(run_id)}"))
-
-    def finished(self, run_id: str, seconds: float = 60) -> dict[str, Any]:
-        final = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
-
-        def done() -> dict[str, Any] | None:
-            run = self.run(run_id)
-            return run if run["state"]["type"] in final else None
-
-        return dict(wait_for(f"the end of run {run_id}", done, seconds))
-
-    def logs(self, run_id: str) -> str:
-        rows = self.post("/logs/filter", {"logs": {"flow_run_id": {"any_": [run_id]}}})
-        return "\n".join(row["message"] for row in rows)
-
     def command(self, root: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
         """`python -m deployments.integrity ...` in a checkout."""
         return subprocess.run(
@@ -154,83 +75,12 @@ class Server:
 
 
 @contextmanager
-def running(command: list[str], cwd: Path, environment: dict[str, str], log: Path) -> Iterator[Process]:
-    """A process of a session of its own, ended with its children however the test goes."""
-    with log.open("w") as stream:
-        process = subprocess.Popen(
-            command, cwd=cwd, env=environment, stdout=stream, stderr=subprocess.STDOUT, start_new_session=True
-        )
-    try:
-        yield Process(process, log)
-    finally:
-        for number in (signal.SIGINT, signal.SIGKILL):
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, number)
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(timeout=10)
-
-
-@dataclass
-class Process:
-    """A started process and its output."""
-
-    popen: subprocess.Popen[bytes]
-    log: Path
-
-    def output(self) -> str:
-        return self.log.read_text()
-
-    def says(self, text: str, seconds: float = 30) -> None:
-        wait_for(f"{text!r} in\n{self.output()}", lambda: text in self.output(), seconds)
-
-    def exit_code(self, seconds: float) -> int:
-        try:
-            return self.popen.wait(timeout=seconds)
-        except subprocess.TimeoutExpired:
-            raise AssertionError(f"still running after {seconds} s:\n{self.output()}") from None
-
-
-def worker(server: Server, root: Path, pool: str, log: Path, kind: str = "guarded-process", **more: str) -> Any:
-    """`prefect worker start` in a checkout."""
-    command = [sys.executable, "-m", "prefect", "worker", "start", "--type", kind, "--pool", pool]
-    return running(
-        [*command, "--name", log.stem, "--install-policy", "never"],
-        root,
-        server.environment(root, **more),
-        log,
-    )
-
-
-@contextmanager
-def serving(home: Path, database: Path | None = None, port: int | None = None) -> Iterator[Server]:
-    """A server with its database in `home`, ready to answer."""
-    port = port or free_port()
-    home.mkdir(parents=True, exist_ok=True)
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("PREFECT", "INTEGRITY", "PYTEST"))}
-    settings = {
-        **kept,
-        "PREFECT_HOME": str(home),
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "PREFECT_SERVER_SERVICES_LATE_RUNS_LOOP_SECONDS": "1",
-        "PREFECT_SERVER_UI_ENABLED": "false",
-        "PREFECT_API_URL": "",
-    }
-    command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
-    with running([*command, "--no-ui"], home, settings, home / "server.log") as process:
-        url = f"http://127.0.0.1:{port}/api"
-
-        def healthy() -> bool:
-            assert process.popen.poll() is None, process.output()
-            with suppress(httpx.HTTPError):
-                return httpx.get(f"{url}/health", timeout=2).status_code == 200
-            return False
-
-        wait_for("the Prefect server", healthy, 120)
-        yield Server(url, home, entry_points(home / "path"))
+def serving_kiosk(home: Path) -> Iterator[KioskServer]:
+    """A running server for the small project."""
+    with serving(home) as server:
+        yield KioskServer(server.url, server.home, entry_points(home / "path"))
 
 
 def statement(root: Path) -> dict[str, Any]:
     """The signed statement that lies at `root`."""
-    import base64
-
     return dict(json.loads(base64.b64decode(json.loads((root / "release.json").read_text())["payload"])))

@@ -17,9 +17,10 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from deployments.integrity.guard import Question, verify
 from deployments.integrity.release import Site
+from tests.prefect_server import running, wait_for, worker
 
 from .conftest import environment, git, make_project
-from .server import Server, running, statement, wait_for, worker
+from .server import KioskServer, statement
 
 pytestmark = pytest.mark.slow
 
@@ -31,7 +32,7 @@ ANALYTICS = "kiosk_flows/analytics.py:analytics"
 class World:
     """A server with three pools and one released checkout per role."""
 
-    server: Server
+    server: KioskServer
     checkouts: dict[str, Path]
     key: Path
 
@@ -44,13 +45,13 @@ def release_of(root: Path) -> str:
     return f"{release['number']}+{release['commit'][:12]}"
 
 
-def run_command(server: Server, root: Path, *arguments: str) -> str:
+def run_command(server: KioskServer, root: Path, *arguments: str) -> str:
     done = server.command(root, *arguments)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
 
-def release(server: Server, root: Path, role: str, key: Path, *pools: str, number: int = 1) -> str:
+def release(server: KioskServer, root: Path, role: str, key: Path, *pools: str, number: int = 1) -> str:
     """Build, sign and register what lies at `root`, by the commands a deployer uses."""
     run_command(server, root, "build", "--role", role, "--release", str(number))
     run_command(server, root, "sign", "--key", str(key))
@@ -59,7 +60,7 @@ def release(server: Server, root: Path, role: str, key: Path, *pools: str, numbe
 
 
 @pytest.fixture(scope="module")
-def world(server: Server, tmp_path_factory: pytest.TempPathFactory) -> World:
+def world(server: KioskServer, tmp_path_factory: pytest.TempPathFactory) -> World:
     base = tmp_path_factory.mktemp("world")
     key = base / "key.pem"
     from .conftest import KEY, Encoding, NoEncryption, PrivateFormat
@@ -136,8 +137,12 @@ def test_a_pull_step_whose_package_is_missing_fails_closed(world: World, tmp_pat
     deployment = server.deploy(right, "precompute", PRECOMPUTE, "bare", world.version("precompute"))
     ledger = tmp_path / "ledger"
     run = server.start_run(deployment, day="2025-12-29", ledger=str(ledger))
-    with worker(server, right, "bare", tmp_path / "bare.log", kind="process", PYTHONPATH="", INTEGRITY_ROOT=str(right)):
-        assert server.finished(run)["state"]["type"] == "CRASHED"
+    other = tmp_path / "another-image"  # it has a package of the same name, without the guard
+    (other / "deployments").mkdir(parents=True)
+    (other / "deployments" / "__init__.py").write_text("")
+    settings = {"PYTHONPATH": str(other), "INTEGRITY_ROOT": str(right)}
+    with worker(server, right, "bare", tmp_path / "bare.log", kind="process", **settings) as process:
+        assert server.finished(run)["state"]["type"] == "CRASHED", process.output()
     assert not ledger.exists()
 
 
