@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import datetime as dt
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from pydantic import Field
 from blocks.partition import write_durably
 
 STAMP = "%Y%m%dT%H%M%S%fZ"
+STAMPED = re.compile(r"\d{8}T\d{12}Z\.\w+")  # a write in progress has another name
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class Payload:
     fetched_at: dt.datetime
     suffix: str
     body: bytes
+    notes: tuple[str, ...] = ()  # what was not as it should be though the rest came, for people
 
     @property
     def name(self) -> str:
@@ -48,6 +51,10 @@ class Landing(Block, abc.ABC):
     def get(self, name: str) -> bytes:
         """The bytes of a landed payload. Raises FileNotFoundError where there is none of that name."""
 
+    @abc.abstractmethod
+    def names(self, source: str, kind: str) -> list[str]:
+        """Every payload of this source and kind that was landed, in order of its name."""
+
 
 class LocalLanding(Landing):
     """A landing zone in a folder."""
@@ -68,3 +75,8 @@ class LocalLanding(Landing):
     def get(self, name: str) -> bytes:
         """See Landing.get."""
         return (self.folder / name).read_bytes()
+
+    def names(self, source: str, kind: str) -> list[str]:
+        """See Landing.names."""
+        found = (self.folder / source / kind).glob("*/*")
+        return sorted(path.relative_to(self.folder).as_posix() for path in found if STAMPED.fullmatch(path.name))

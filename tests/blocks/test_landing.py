@@ -47,3 +47,11 @@ def test_a_payload_is_whole_or_not_there(landing: LocalLanding, monkeypatch: pyt
 def test_a_payload_that_never_landed_is_not_found(landing: LocalLanding) -> None:
     with pytest.raises(FileNotFoundError):
         landing.get("folder/prop_lines/2025-12-29/nothing.parquet")
+
+
+def test_landed_payloads_are_found_again_by_source_and_kind_and_nothing_half_written_is(landing: LocalLanding) -> None:
+    later = payload(last=DAY + dt.timedelta(days=6))
+    names = [landing.put(payload()), landing.put(later)]
+    (landing.folder / names[0]).with_name("_tmp-1-20251229T173000250000Z.parquet").write_bytes(b"half")
+    assert landing.names("folder", "prop_lines") == sorted(names)
+    assert landing.names("folder", "rosters") == landing.names("live", "prop_lines") == []
