@@ -2,25 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
-import inspect
-from pathlib import Path
-from typing import Any
-from zoneinfo import ZoneInfo
-
-import pytest
-import yaml
-from pydantic import TypeAdapter
-
 from tasks.catalog import registry
 from tasks.engine.plan import steps_of
 from tasks.engine.processor import Landed, Mode, Need, Phase
 from tasks.precompute.ml_feature_store import FEATURES, REQUIRED_FEATURES
 from tasks.predictions.points_model import LINE_FEATURES, MINUTES_FEATURES, POINTS_FEATURES, SPREAD_FEATURES
 from tasks.sources.base import Kind
-
-ROOT = Path(__file__).resolve().parents[1]
-PROJECT = yaml.safe_load((ROOT / "prefect.yaml").read_text())
 
 
 def test_every_table_of_the_domain_has_its_processor() -> None:
@@ -65,20 +52,3 @@ def test_every_feature_has_one_definition_with_a_unit_or_a_meaning() -> None:
 def test_the_trees_never_see_a_line() -> None:
     for features in (MINUTES_FEATURES, POINTS_FEATURES, SPREAD_FEATURES):
         assert not [name for name in features if "line" in name.split("_") or name in LINE_FEATURES]
-
-
-@pytest.mark.parametrize("deployment", PROJECT["deployments"], ids=lambda item: item["name"])
-def test_a_deployment_names_a_flow_and_parameters_that_it_takes(deployment: dict[str, Any]) -> None:
-    path, _, name = deployment["entrypoint"].partition(":")
-    flow = getattr(importlib.import_module(path.removesuffix(".py").replace("/", ".")), name)
-    signature = inspect.signature(flow.fn)
-    schedules = deployment.get("schedules", [])
-    for given in (deployment.get("parameters", {}), *(item.get("parameters", {}) for item in schedules)):
-        assert set(given) <= set(signature.parameters)
-    if "mode" in signature.parameters:
-        TypeAdapter(Mode).validate_python(deployment["parameters"]["mode"])
-    if schedules:
-        required = [key for key, item in signature.parameters.items() if item.default is inspect.Parameter.empty]
-        assert set(required) <= set(deployment.get("parameters", {})), "a scheduled run has nobody to fill them in"
-    for schedule in schedules:
-        assert ZoneInfo(schedule["timezone"]) == ZoneInfo("America/New_York")
