@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import abc
 import datetime as dt
 import re
 from dataclasses import dataclass
-from pathlib import Path
 
-from prefect.blocks.core import Block
-from pydantic import Field
-
-from blocks.partition import write_durably
+from blocks.objects import Objects
 
 STAMP = "%Y%m%dT%H%M%S%fZ"
-STAMPED = re.compile(r"\d{8}T\d{12}Z\.\w+")  # a write in progress has another name
+STAMPED = re.compile(r"\d{8}T\d{12}Z\.\w+")
 
 
 @dataclass(frozen=True)
@@ -38,45 +33,22 @@ class Payload:
         return f"{self.source}/{self.kind}/{days}/{self.fetched_at.astimezone(dt.UTC).strftime(STAMP)}.{self.suffix}"
 
 
-class Landing(Block, abc.ABC):
-    """Where payloads are kept. Nothing here looks into them."""
+@dataclass(frozen=True)
+class Landing:
+    """Where payloads are kept, each under its name. Nothing here looks into them."""
 
-    _block_schema_capabilities = ["landing"]
-
-    @abc.abstractmethod
-    def put(self, payload: Payload) -> str:
-        """Keep the payload's bytes under its name, atomically, and return the name."""
-
-    @abc.abstractmethod
-    def get(self, name: str) -> bytes:
-        """The bytes of a landed payload. Raises FileNotFoundError where there is none of that name."""
-
-    @abc.abstractmethod
-    def names(self, source: str, kind: str) -> list[str]:
-        """Every payload of this source and kind that was landed, in order of its name."""
-
-
-class LocalLanding(Landing):
-    """A landing zone in a folder."""
-
-    _block_type_name = "Local Landing"
-    _block_type_slug = "local-landing"
-    _description = "Courtside's embedded landing zone: untouched payloads in a folder."
-
-    folder: Path = Field(description="Folder that holds the payloads; created on first write.")
+    objects: Objects
 
     def put(self, payload: Payload) -> str:
-        """See Landing.put."""
-        path = self.folder / payload.name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_durably(path, payload.body)
+        """Keep the payload's bytes under its name, whole or not at all, and return the name."""
+        self.objects.create(payload.name, payload.body)
         return payload.name
 
     def get(self, name: str) -> bytes:
-        """See Landing.get."""
-        return (self.folder / name).read_bytes()
+        """The bytes of a landed payload. Raises FileNotFoundError where there is none of that name."""
+        return self.objects.get(name)
 
     def names(self, source: str, kind: str) -> list[str]:
-        """See Landing.names."""
-        found = (self.folder / source / kind).glob("*/*")
-        return sorted(path.relative_to(self.folder).as_posix() for path in found if STAMPED.fullmatch(path.name))
+        """Every payload of this source and kind that was landed, in order of its name."""
+        found = self.objects.names(f"{source}/{kind}/")
+        return [name for name in found if STAMPED.fullmatch(name.rpartition("/")[2])]

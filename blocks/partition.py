@@ -30,17 +30,19 @@ class CorruptPartition(WarehouseError):
 
 @dataclass(frozen=True)
 class Partition:
-    """What CURRENT says of a partition: where it is, its file, the file's sha256 and its row count."""
+    """A committed partition: its game day and its row count."""
+
+    game_day: dt.date
+    rows: int
+
+
+@dataclass(frozen=True)
+class PartitionFile(Partition):
+    """What CURRENT says of a partition on disk: its file in `folder` and the file's sha256."""
 
     folder: Path
     file: str
     sha256: str
-    rows: int
-
-    @property
-    def game_day(self) -> dt.date:
-        """The partition's game day, from its folder's name."""
-        return dt.date.fromisoformat(self.folder.name.partition("=")[2])
 
 
 @dataclass(frozen=True)
@@ -49,17 +51,22 @@ class PartitionFolder:
 
     path: Path
 
-    def current(self) -> Partition | None:
+    @property
+    def game_day(self) -> dt.date:
+        """The partition's game day, from the folder's name."""
+        return dt.date.fromisoformat(self.path.name.partition("=")[2])
+
+    def current(self) -> PartitionFile | None:
         """The committed state, or None where nothing was ever committed. Raises CorruptPartition."""
         try:
             pointer = json.loads((self.path / CURRENT).read_bytes())
-            return Partition(self.path, pointer["file"], pointer["sha256"], int(pointer["rows"]))
+            return PartitionFile(self.game_day, int(pointer["rows"]), self.path, pointer["file"], pointer["sha256"])
         except FileNotFoundError:
             return None
         except (ValueError, KeyError, TypeError) as error:
             raise CorruptPartition(f"{self.path / CURRENT} is not a pointer ({error!r}): {_RERUN}") from error
 
-    def read(self, partition: Partition) -> tuple[Partition, bytes]:
+    def read(self, partition: PartitionFile) -> tuple[PartitionFile, bytes]:
         """The committed file's bytes, checked against the pointer's sha256, and the state that they are.
 
         A writer may replace the partition between our look at the pointer and the file: then the newer state is read.
@@ -79,11 +86,11 @@ class PartitionFolder:
             return partition, body
         raise CorruptPartition(f"{self.path / partition.file} is missing: {_RERUN}")
 
-    def replace(self, frame: pl.DataFrame) -> Partition:
+    def replace(self, frame: pl.DataFrame) -> PartitionFile:
         """Write `frame` as the partition's new content. Identical content is a no-op."""
         body = _parquet(frame)
         sha256 = hashlib.sha256(body).hexdigest()
-        wanted = Partition(self.path, f"data-{sha256[:20]}.parquet", sha256, frame.height)
+        wanted = PartitionFile(self.game_day, frame.height, self.path, f"data-{sha256[:20]}.parquet", sha256)
         self.path.mkdir(parents=True, exist_ok=True)
         with locked(self.path):
             if self._holds(wanted):
@@ -96,7 +103,7 @@ class PartitionFolder:
             self._sweep(keep=wanted.file)
         return wanted
 
-    def _holds(self, wanted: Partition) -> bool:
+    def _holds(self, wanted: PartitionFile) -> bool:
         """Whether `wanted` is committed and whole; what is damaged is written anew."""
         try:
             current = self.current()

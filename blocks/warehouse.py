@@ -19,9 +19,9 @@ import polars as pl
 from prefect.blocks.core import Block
 from pydantic import Field, PrivateAttr
 
-from blocks.partition import CorruptPartition, Partition, PartitionFolder, WarehouseError
+from blocks.partition import CorruptPartition, Partition, PartitionFile, PartitionFolder, WarehouseError
 
-__all__ = ["DayRange", "LocalWarehouse", "TableSpec", "Warehouse", "WarehouseError"]
+__all__ = ["DayRange", "LocalWarehouse", "Partition", "TableSpec", "Warehouse", "WarehouseError"]
 
 PARTITION_COLUMN = "game_day"
 WRITERS = 16
@@ -91,7 +91,7 @@ class Warehouse(Block, abc.ABC):
         """Rows of the partitions in `days`, in order of game day; an empty frame of the schema if there are none."""
 
     @abc.abstractmethod
-    def partitions(self, table: str) -> dict[dt.date, Partition]:
+    def partitions(self, table: str) -> Mapping[dt.date, Partition]:
         """Every committed partition of `table` with its row count, by game day."""
 
     @abc.abstractmethod
@@ -100,7 +100,7 @@ class Warehouse(Block, abc.ABC):
 
     def replace_each_day(
         self, table: TableSpec, frame: pl.DataFrame, days: Iterable[dt.date]
-    ) -> dict[dt.date, Partition]:
+    ) -> Mapping[dt.date, Partition]:
         """Replace the partition of every day in `days` by that day's rows of `frame` (none: an empty partition)."""
         wanted = sorted(set(days))
         by_day = frame.partition_by(PARTITION_COLUMN, as_dict=True, maintain_order=True)
@@ -136,7 +136,7 @@ class LocalWarehouse(Warehouse):
 
     _memory: _FrameMemory = PrivateAttr(default_factory=lambda: _FrameMemory())
 
-    def replace(self, table: TableSpec, game_day: dt.date, frame: pl.DataFrame) -> Partition:
+    def replace(self, table: TableSpec, game_day: dt.date, frame: pl.DataFrame) -> PartitionFile:
         """See Warehouse.replace. The commit point is the rename of the CURRENT pointer."""
         _check_columns(table, frame)
         if not frame.filter(pl.col(PARTITION_COLUMN).ne_missing(pl.lit(game_day))).is_empty():
@@ -161,7 +161,7 @@ class LocalWarehouse(Warehouse):
         self._memory.put(_content(table, names, read), frame)
         return frame
 
-    def partitions(self, table: str) -> dict[dt.date, Partition]:
+    def partitions(self, table: str) -> dict[dt.date, PartitionFile]:
         """See Warehouse.partitions."""
         found = {}
         for path in self._table(table).glob(f"{PARTITION_COLUMN}=*"):
@@ -185,8 +185,8 @@ class LocalWarehouse(Warehouse):
         return PartitionFolder(self._table(table) / f"{PARTITION_COLUMN}={day.isoformat()}")
 
     def _load(
-        self, table: TableSpec, chosen: list[Partition], names: list[str]
-    ) -> tuple[pl.DataFrame, list[Partition]]:
+        self, table: TableSpec, chosen: list[PartitionFile], names: list[str]
+    ) -> tuple[pl.DataFrame, list[PartitionFile]]:
         """The rows, and the partitions that they are: some may have been replaced since they were chosen."""
         found = [PartitionFolder(part.folder).read(part) for part in chosen]
         if not found:
@@ -223,12 +223,12 @@ class _FrameMemory:
         self.frames[key] = frame
 
 
-def _content(table: TableSpec, names: list[str], read: list[Partition]) -> tuple[object, ...]:
+def _content(table: TableSpec, names: list[str], read: list[PartitionFile]) -> tuple[object, ...]:
     types = tuple(str(table.schema.get(name)) for name in names)
     return (table.name, tuple(names), types, tuple((part.sha256, part.rows) for part in read))
 
 
-def _days(read: list[Partition]) -> DayRange:
+def _days(read: list[PartitionFile]) -> DayRange:
     return DayRange(read[0].game_day, read[-1].game_day)
 
 

@@ -2,55 +2,119 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
+from typing import Protocol, cast
 
 from prefect.blocks.core import Block
 from pydantic import Field
 
-from blocks.landing import LocalLanding
+from blocks.landing import Landing
+from blocks.objects import LocalObjects, Objects
 from blocks.partition import locked, write_durably
-from blocks.warehouse import LocalWarehouse
+from blocks.publications import LocalPublications, Publications
+from blocks.warehouse import LocalWarehouse, Warehouse
 
 ORIGIN = "ORIGIN"
+WORKSPACE = "workspace"  # the capability that block types of workspaces have
+LOCAL, CLOUD = "courtside-workspace", "courtside-cloud-workspace"
 
 
 class WorkspaceError(Exception):
     """A workspace that must not be used for what was asked, with what to do instead."""
 
 
-class Workspace(Block):
-    """Everything that outlives a run. The embedded one is a single folder."""
+class Workspace(Protocol):
+    """Everything that outlives a run, and all that the pipeline knows of where it runs."""
+
+    @property
+    def warehouse(self) -> Warehouse:
+        """The tables."""
+
+    @property
+    def landing(self) -> Landing:
+        """The payloads as they were fetched."""
+
+    @property
+    def models(self) -> Objects:
+        """The trained models."""
+
+    @property
+    def publications(self) -> Publications:
+        """What readers are given."""
+
+    @property
+    def ledger_url(self) -> str:
+        """SQLAlchemy URL of the ledger."""
+
+    def claim(self, origin: str) -> None:
+        """Hold results from the data called `origin`, from the first use on for ever.
+
+        Raises WorkspaceError if it holds results from other data: simulated and real days must never mix.
+        """
+
+
+class LocalWorkspace(Block):
+    """The embedded workspace: a single folder."""
 
     _block_type_name = "Courtside Workspace"
-    _block_type_slug = "courtside-workspace"
-    _description = "Where one pipeline keeps its tables, payloads, ledger, models and publications."
+    _block_type_slug = LOCAL
+    _description = "Where one pipeline on one machine keeps its tables, payloads, ledger, models and publications."
 
-    warehouse: LocalWarehouse
-    landing: LocalLanding
+    _block_schema_capabilities = [WORKSPACE]
+
+    folder: Path = Field(description="Folder of everything; created on first use.")
     ledger_url: str = Field(description="SQLAlchemy URL of the ledger: sqlite:///... or postgresql://...")
-    models: Path = Field(description="Folder of the trained models.")
-    publications: Path = Field(description="Folder in which each game day's publication appears.")
 
     @classmethod
-    def embedded(cls, home: Path, origin: str) -> Workspace:
-        """The workspace in the folder `home`, created at first use for the data called `origin`.
+    def embedded(cls, home: Path, origin: str) -> LocalWorkspace:
+        """The workspace in the folder `home`, claimed for the data called `origin`. Raises WorkspaceError."""
+        workspace = cls(folder=home, ledger_url=f"sqlite:///{(home / 'ledger.sqlite').resolve()}")
+        workspace.claim(origin)
+        return workspace
 
-        Raises WorkspaceError if `home` already holds results from other data: simulated and real days must never mix.
-        """
-        home.mkdir(parents=True, exist_ok=True)
-        held = _origin_of(home, origin)
+    def claim(self, origin: str) -> None:
+        """See Workspace.claim."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        held = _origin_of(self.folder, origin)
         if held != origin:
             raise WorkspaceError(
-                f"{home} holds results from {held}, not from {origin}: give another folder with --home, "
+                f"{self.folder} holds results from {held}, not from {origin}: give another folder with --home, "
                 "or remove it to start anew"
             )
-        return cls(
-            warehouse=LocalWarehouse(folder=home / "warehouse"),
-            landing=LocalLanding(folder=home / "landing"),
-            ledger_url=f"sqlite:///{(home / 'ledger.sqlite').resolve()}",
-            models=home / "models",
-            publications=home / "publications",
-        )
+
+    @cached_property
+    def warehouse(self) -> LocalWarehouse:
+        """See Workspace.warehouse."""
+        return LocalWarehouse(folder=self.folder / "warehouse")
+
+    @property
+    def landing(self) -> Landing:
+        """See Workspace.landing."""
+        return Landing(LocalObjects(folder=self.folder / "landing"))
+
+    @property
+    def models(self) -> LocalObjects:
+        """See Workspace.models."""
+        return LocalObjects(folder=self.folder / "models")
+
+    @property
+    def publications(self) -> LocalPublications:
+        """See Workspace.publications."""
+        return LocalPublications(self.folder / "publications")
+
+
+def saved_workspace(reference: str) -> Workspace:
+    """The workspace that was saved as a Prefect block: `<block type>/<name>`. Raises WorkspaceError."""
+    if reference.startswith(f"{CLOUD}/"):
+        pass  # registers the type; not above, because Google's libraries take seconds
+    try:
+        block = cast(Block, Block.load(reference))
+    except ValueError as error:
+        raise WorkspaceError(f"the workspace {reference} cannot be loaded: {error}") from error
+    if WORKSPACE not in block.get_block_capabilities():
+        raise WorkspaceError(f"the block {reference} is not a workspace: name one of type {LOCAL} or {CLOUD}")
+    return cast(Workspace, block)
 
 
 def _origin_of(home: Path, origin: str) -> str:

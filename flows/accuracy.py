@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from blocks.objects import LocalObjects
 from blocks.warehouse import DayRange, LocalWarehouse, WarehouseError
 from blocks.workspace import ORIGIN
 from flows.run import HOME, utc_now
@@ -126,15 +127,19 @@ def _graded(home: Path) -> pl.DataFrame:
     return warehouse.read(CONTRACT.spec, DayRange())
 
 
+def _models(home: Path) -> ModelStore:
+    return ModelStore(LocalObjects(folder=home / "models"))
+
+
 def _cards(home: Path) -> list[ModelCard]:
-    return ModelStore(home / "models").cards()
+    return _models(home).cards()
 
 
 def _importance(cards: Sequence[tuple[Path, ModelCard]]) -> tuple[dict[str, float], str]:
     """Feature importance of the newest model that this code can load; none where there is none."""
     for home, card in sorted(cards, key=lambda item: (item[1].trained_through, item[1].id), reverse=True):
         try:
-            return PointsModel.of(ModelStore(home / "models").load(card.id)).importance, card.id
+            return PointsModel.of(_models(home).load(card.id)).importance, card.id
         except ModelError:  # trained with other libraries or features: its figures stand, its trees cannot be read
             continue
     return {}, ""

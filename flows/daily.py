@@ -133,7 +133,7 @@ class _Day:
         self.phases: list[PhaseReport] = []
         self.reasons: list[str] = []
         self.model_id: str | None = None
-        self.publication: Path | None = None
+        self.publication: str | None = None
         first = eastern(self.plan.first_tip_off)
         narrate("plan", mode.value, f"{len(self.plan.games)} games on {game_day}, first tip-off {first}")
 

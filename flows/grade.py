@@ -21,7 +21,7 @@ from blocks.warehouse import DayRange
 from blocks.workspace import WorkspaceError
 from flows.narration import narrate
 from flows.phases import grading, told
-from flows.run import Run, code_fingerprint, home_of, new_run_id
+from flows.run import Run, code_fingerprint, home_of, is_saved, new_run_id
 from flows.terminal import local_run
 from tasks.catalog import registry
 from tasks.engine.plan import results_known_at, steps_of
@@ -245,7 +245,7 @@ def main(
         fingerprint=code_fingerprint(),
     )
     try:
-        if not run.home.is_dir():
+        if not is_saved(run.home) and not run.home.is_dir():
             raise NothingToGrade(f"there is no folder {run.home}: give the one that the predictions are in with --home")
         with local_run(console):
             report = grade(run, start.date(), last)

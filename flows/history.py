@@ -27,8 +27,8 @@ def build_history(run: Run, seasons: int) -> None:
     first = _beginning(run, schedule, seasons)
     if run.game_day < first:
         raise HistoryMissing(
-            f"{run.workspace.warehouse.folder} holds history from {first} on, and {run.game_day} is before that: "
-            "give another folder with --home"
+            f"{run.home} holds history from {first} on, and {run.game_day} is before that: "
+            "give another workspace with --home"
         )
     earlier = schedule.filter((pl.col("game_day") >= first) & (pl.col("game_day") < run.game_day))
     missing = missing_days(run, earlier)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 
 import polars as pl
 from prefect import flow, task
@@ -79,7 +78,7 @@ def grading(run: Run, targets: Targets, steps: list[Step]) -> list[Outcome]:
 
 
 @flow(name="publish", flow_run_name="publish {run.mode} {run.game_day}")
-def publish(run: Run, plan: Plan, degraded: list[str]) -> Path:
+def publish(run: Run, plan: Plan, degraded: list[str]) -> str:
     """Phase 6: publish what is in the store for the run's game day, without games that turned out not to take place.
 
     The schedule is asked once more, as known now or, for a day in the past, at its first tip-off.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 from enum import StrEnum
-from pathlib import Path
 
 import polars as pl
 from pydantic import AwareDatetime
@@ -70,7 +69,7 @@ class DayReport(Frozen):
     coverage: tuple[Coverage, ...] = ()
     edges: tuple[Edge, ...] = ()
     model_id: str | None = None
-    publication: Path | None = None
+    publication: str | None = None
 
     @property
     def rows(self) -> int:

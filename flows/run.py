@@ -12,7 +12,7 @@ import polars as pl
 from pydantic import AwareDatetime, Field
 
 from blocks.warehouse import DayRange
-from blocks.workspace import Workspace
+from blocks.workspace import LocalWorkspace, Workspace, saved_workspace
 from deployments.integrity.digest import read_tree
 from tasks.catalog import registry
 from tasks.engine.ledger import Ledger
@@ -26,6 +26,7 @@ from tasks.sources.hindsight import HindsightSource, Information
 from tasks.sources.simulated import SimulatedSource
 
 HOME = Path(".pipeline")
+BLOCK = "block:"
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("flows", "tasks", "blocks", "deployments")
 
@@ -38,7 +39,7 @@ class Run(Frozen):
     game_day: dt.date = Field(description="The game day (date in America/New_York); of a backfill, the last one.")
     as_of: AwareDatetime = Field(description="Facts known after this instant are not used.")
     data: Path | None = Field(None, description="Folder of seasons; none: the simulated league.")
-    home: Path = Field(description="Folder of the embedded workspace.")
+    home: Path = Field(description="The workspace: a folder, or block:TYPE/NAME for one that is saved in Prefect.")
     information: Information = Field(
         Information.PUBLISHED, description="What may be known of rosters and absences; hindsight is for backtests only."
     )
@@ -102,18 +103,27 @@ def new_run_id(mode: Mode, game_day: dt.date) -> str:
 
 
 def home_of(data: Path | None, home: Path | None, information: Information = Information.PUBLISHED) -> Path:
-    """The workspace folder: as given, else one for the simulated league and one for each data folder."""
+    """The workspace: as given, else a folder, one for the simulated league and one for each data folder."""
     if home is not None:
         return home
     hindsight = "" if information == Information.PUBLISHED else f"-{information.replace('_', '-')}"
     return HOME / ("simulated" if data is None else f"folder-{data.resolve().name}{hindsight}")
 
 
+def is_saved(home: Path) -> bool:
+    """Whether this workspace is a saved Prefect block instead of a folder."""
+    return str(home).startswith(BLOCK)
+
+
 @lru_cache(maxsize=8)
 def _workspace(home: Path, data: Path | None, information: Information) -> Workspace:
     origin = "the simulated league" if data is None else f"the folder {data.resolve()}"
     hindsight = "" if information == Information.PUBLISHED else f" in hindsight ({information})"
-    return Workspace.embedded(home, origin + hindsight)
+    if not is_saved(home):
+        return LocalWorkspace.embedded(home, origin + hindsight)
+    workspace = saved_workspace(str(home).removeprefix(BLOCK))
+    workspace.claim(origin + hindsight)
+    return workspace
 
 
 @lru_cache(maxsize=4)
@@ -121,7 +131,7 @@ def _source(home: Path, data: Path | None, information: Information) -> Source:
     if data is None:
         if information != Information.PUBLISHED:
             raise SourceError(f"the simulated league publishes rosters and reports: {information} is for folders")
-        return SimulatedSource(home.parent / "leagues")
+        return SimulatedSource((HOME if is_saved(home) else home.parent) / "leagues")
     return FolderSource(data) if information == Information.PUBLISHED else HindsightSource(data, information)
 
 

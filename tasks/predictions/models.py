@@ -5,14 +5,12 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
-import os
-import shutil
 from collections.abc import Mapping
-from pathlib import Path
+from contextlib import suppress
 
 from pydantic import AwareDatetime
 
-from blocks.partition import write_durably
+from blocks.objects import ObjectConflict, Objects
 from tasks.engine.plan import Frozen
 
 CARD = "card.json"
@@ -50,10 +48,10 @@ class StoredModel(Frozen):
 
 
 class ModelStore:
-    """Models in a folder, one subfolder each, written once and never changed."""
+    """Models as objects, `<id>/<file>` with the card last: a model without a card is not there."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, objects: Objects) -> None:
+        self.objects = objects
 
     def save(
         self,
@@ -82,35 +80,35 @@ class ModelStore:
             metrics=metrics,
             created_at=created_at,
         )
-        final = self.folder / card.id
-        if final.is_dir():
-            return self.card(card.id)
-        unfinished = self.folder / f"_unfinished-{os.getpid()}-{card.id}"
-        shutil.rmtree(unfinished, ignore_errors=True)
-        unfinished.mkdir(parents=True)
-        for name, body in files.items():
-            write_durably(unfinished / name, body)
-        write_durably(unfinished / CARD, card.model_dump_json(indent=1).encode())
-        try:
-            unfinished.rename(final)
-        except OSError:
-            if not final.is_dir():
-                raise
-            shutil.rmtree(unfinished)
-        return card
+        card_name = f"{card.id}/{CARD}"
+        if card_name not in self.objects.names(card_name):
+            try:
+                for name, body in files.items():
+                    self.objects.create(f"{card.id}/{name}", body)
+            except ObjectConflict as error:
+                raise ModelError(f"{error}, not a file of the model {card.id}: remove it and train anew") from error
+            # Another process may have trained the same model in this moment: then its card is as good as ours.
+            with suppress(ObjectConflict):
+                self.objects.create(card_name, card.model_dump_json(indent=1).encode())
+        return self.card(card.id)
 
     def cards(self) -> list[ModelCard]:
         """The cards of all models, oldest training first."""
-        names = (path.parent.name for path in self.folder.glob(f"points-*/{CARD}"))
-        return sorted((self.card(name) for name in names), key=lambda card: (card.trained_through, card.created_at))
+        names = (name.partition("/") for name in self.objects.names("points-"))
+        ids = [model_id for model_id, _, file in names if file == CARD]
+        return sorted(
+            (self.card(model_id) for model_id in ids), key=lambda card: (card.trained_through, card.created_at)
+        )
 
     def card(self, model_id: str) -> ModelCard:
         """The card of one model, held against the id. Raises ModelError where there is none or it does not fit."""
-        path = self.folder / model_id / CARD
+        path = self.objects.address(f"{model_id}/{CARD}")
         try:
-            card = ModelCard.model_validate_json(path.read_bytes())
+            card = ModelCard.model_validate_json(self.objects.get(f"{model_id}/{CARD}"))
         except FileNotFoundError:
-            raise ModelError(f"there is no model {model_id} in {self.folder}: train one (flows/train.py)") from None
+            raise ModelError(
+                f"there is no model {model_id} in {self.objects.address()}: train one (flows/train.py)"
+            ) from None
         except (ValueError, json.JSONDecodeError) as error:
             raise ModelError(f"{path} is not a model card ({error}): train anew") from error
         if not model_id == card.id == _id_of(card.trained_through, card.files):
@@ -129,7 +127,7 @@ class ModelStore:
         files = {}
         for name, expected in card.files.items():
             try:
-                body = (self.folder / model_id / name).read_bytes()
+                body = self.objects.get(f"{model_id}/{name}")
             except FileNotFoundError:
                 raise ModelError(f"{model_id}: its file {name} is missing: train anew") from None
             if hashlib.sha256(body).hexdigest() != expected:

@@ -6,19 +6,14 @@ import datetime as dt
 import hashlib
 import io
 import json
-import os
-import shutil
-from pathlib import Path
 
 import polars as pl
-from pydantic import AwareDatetime
+from pydantic import AwareDatetime, Field
 
-from blocks.partition import write_durably
+from blocks.publications import MANIFEST, Publications
 from tasks.engine.plan import NOT_PLAYED, Frozen, Game
 
 SCHEMA_VERSION = 1
-MANIFEST = "manifest.json"
-KEPT_VERSIONS = 3  # a reader that is in the middle of an older one finds it still there
 MISSING_SHOWN = 50
 
 
@@ -46,6 +41,7 @@ class Manifest(Frozen):
     degraded: bool
     reasons: tuple[str, ...]
     model_ids: tuple[str, ...]
+    version: str = Field("", description="The folder in .versions/<game day> that holds this version's files.")
     files: dict[str, str]
 
 
@@ -63,44 +59,28 @@ def missing_keys(predictions: pl.DataFrame, expected: pl.DataFrame) -> tuple[str
     return tuple(" / ".join(map(str, row)) for row in lacking.iter_rows())
 
 
-def publish(folder: Path, predictions: pl.DataFrame, manifest: Manifest) -> Path:
-    """Replace the publication of the manifest's game day and return where it lies.
+def publish(publications: Publications, predictions: pl.DataFrame, manifest: Manifest) -> str:
+    """Replace the publication of the manifest's game day, and return where it lies.
 
-    `<folder>/<game_day>` is a link to a complete version beside it; the link is replaced in one step, so a reader sees
-    the old files or the new ones. Raises PublicationError for rows of another day or a wrong count.
+    Raises PublicationError for rows of another day or a wrong count.
     """
     days = predictions["game_day"].unique().to_list()
     if days not in ([], [manifest.game_day]):
         raise PublicationError(f"the predictions are for {days}, not for {manifest.game_day} alone")
     if predictions.height != manifest.rows:
         raise PublicationError(f"{predictions.height} predictions, but the manifest says {manifest.rows}")
-    bodies = {"predictions.parquet": _parquet(predictions), "predictions.json": _json(predictions)}
-    hashes = {name: hashlib.sha256(body).hexdigest() for name, body in bodies.items()}
-    complete = manifest.model_copy(update={"files": hashes})
-    bodies[MANIFEST] = complete.model_dump_json(indent=1).encode()
-
-    versions = folder / ".versions" / manifest.game_day.isoformat()
-    version = versions / f"{manifest.published_at:%Y%m%dT%H%M%S%f}-{manifest.run_id}"
-    version.mkdir(parents=True)
-    for name, body in bodies.items():
-        write_durably(version / name, body)
-    _point(folder / manifest.game_day.isoformat(), version)
-    for old in sorted(versions.iterdir())[:-KEPT_VERSIONS]:
-        shutil.rmtree(old)
-    return folder / manifest.game_day.isoformat()
+    version = f"{manifest.published_at.astimezone(dt.UTC):%Y%m%dT%H%M%S%f}-{manifest.run_id}"
+    files = {"predictions.parquet": _parquet(predictions), "predictions.json": _json(predictions)}
+    hashes = {name: hashlib.sha256(body).hexdigest() for name, body in files.items()}
+    complete = manifest.model_copy(update={"version": version, "files": hashes})
+    files[MANIFEST] = complete.model_dump_json(indent=1).encode()
+    return publications.replace(manifest.game_day, version, files)
 
 
-def read_manifest(folder: Path, game_day: dt.date) -> Manifest | None:
+def read_manifest(publications: Publications, game_day: dt.date) -> Manifest | None:
     """The manifest of a day's publication, or None where nothing was published."""
-    path = folder / game_day.isoformat() / MANIFEST
-    return Manifest.model_validate_json(path.read_bytes()) if path.exists() else None
-
-
-def _point(link: Path, version: Path) -> None:
-    temporary = link.with_name(f"_link-{os.getpid()}-{link.name}")
-    temporary.unlink(missing_ok=True)
-    temporary.symlink_to(os.path.relpath(version, link.parent))
-    temporary.replace(link)
+    body = publications.read(game_day, MANIFEST)
+    return Manifest.model_validate_json(body) if body is not None else None
 
 
 def _parquet(frame: pl.DataFrame) -> bytes:

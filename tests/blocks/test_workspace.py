@@ -9,24 +9,25 @@ from pathlib import Path
 import pytest
 
 from blocks.partition import write_durably
-from blocks.workspace import ORIGIN, Workspace, WorkspaceError
+from blocks.workspace import ORIGIN, LocalWorkspace, WorkspaceError
 
 
 def test_a_workspace_keeps_everything_below_its_folder(tmp_path: Path) -> None:
-    workspace = Workspace.embedded(tmp_path / "home", "the simulated league")
-    places = (workspace.warehouse.folder, workspace.landing.folder, workspace.models, workspace.publications)
-    assert {place.parent for place in places} == {tmp_path / "home"}
+    workspace = LocalWorkspace.embedded(tmp_path / "home", "the simulated league")
+    places = (workspace.warehouse, workspace.models, workspace.publications, workspace.landing.objects)
+    assert {place.folder.parent for place in places} == {tmp_path / "home"}  # type: ignore[attr-defined]
     assert workspace.ledger_url == f"sqlite:///{tmp_path}/home/ledger.sqlite"
 
 
 def test_a_workspace_can_be_opened_again_for_the_same_data(tmp_path: Path) -> None:
-    assert Workspace.embedded(tmp_path, "the simulated league") == Workspace.embedded(tmp_path, "the simulated league")
+    first, again = (LocalWorkspace.embedded(tmp_path, "the simulated league") for _ in range(2))
+    assert first == again
 
 
 def test_simulated_and_real_days_never_mix(tmp_path: Path) -> None:
-    Workspace.embedded(tmp_path, "the simulated league")
+    LocalWorkspace.embedded(tmp_path, "the simulated league")
     with pytest.raises(WorkspaceError, match=r"holds results from the simulated league, not from the folder .*--home"):
-        Workspace.embedded(tmp_path, "the folder data")
+        LocalWorkspace.embedded(tmp_path, "the folder data")
 
 
 def test_of_two_who_open_a_new_workspace_at_once_one_is_refused(
@@ -37,7 +38,7 @@ def test_of_two_who_open_a_new_workspace_at_once_one_is_refused(
 
     def open_for(origin: str) -> None:
         with suppress(WorkspaceError):
-            Workspace.embedded(tmp_path, origin)
+            LocalWorkspace.embedded(tmp_path, origin)
             opened.append(origin)
 
     second = threading.Thread(target=open_for, args=["the folder data"])
@@ -61,7 +62,7 @@ def test_a_claim_that_was_cut_short_claims_nothing(tmp_path: Path, monkeypatch: 
 
     monkeypatch.setattr("os.fsync", killed)
     with pytest.raises(KeyboardInterrupt):
-        Workspace.embedded(tmp_path, "the simulated league")
+        LocalWorkspace.embedded(tmp_path, "the simulated league")
     monkeypatch.undo()
-    Workspace.embedded(tmp_path, "the folder data")
+    LocalWorkspace.embedded(tmp_path, "the folder data")
     assert (tmp_path / ORIGIN).read_text() == "the folder data"

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from blocks.objects import LocalObjects
 from tasks.predictions.models import CARD, ModelCard, ModelError, ModelStore
 
 STEADY = settings(deadline=None, derandomize=True, max_examples=200)
@@ -39,7 +40,12 @@ def save(store: ModelStore, through: dt.date = DAY - ONE_DAY, **changed: Any) ->
 
 @pytest.fixture
 def store(tmp_path: Path) -> ModelStore:
-    return ModelStore(tmp_path)
+    return ModelStore(LocalObjects(folder=tmp_path))
+
+
+def folder_of(store: ModelStore) -> Path:
+    assert isinstance(store.objects, LocalObjects)
+    return store.objects.folder
 
 
 def test_a_model_comes_back_as_it_was_trained(store: ModelStore) -> None:
@@ -52,10 +58,10 @@ def test_a_model_comes_back_as_it_was_trained(store: ModelStore) -> None:
 
 def test_the_same_content_is_the_same_model_and_is_not_written_again(store: ModelStore) -> None:
     first = save(store)
-    before = {path: path.stat().st_mtime_ns for path in store.folder.rglob("*")}
+    before = {path: path.stat().st_mtime_ns for path in folder_of(store).rglob("*")}
     again = save(store, created_at=TRAINED_AT + ONE_DAY, files=dict(reversed(FILES.items())))
     assert again == first
-    assert {path: path.stat().st_mtime_ns for path in store.folder.rglob("*")} == before
+    assert {path: path.stat().st_mtime_ns for path in folder_of(store).rglob("*")} == before
 
 
 @pytest.mark.parametrize(
@@ -121,7 +127,7 @@ def test_a_model_that_is_not_what_was_trained_is_refused(
 ) -> None:
     card = save(store)
     save(store, through=DAY - 5 * ONE_DAY)  # there is another, and it is not taken instead
-    damage(store.folder / card.id)
+    damage(folder_of(store) / card.id)
     with pytest.raises(ModelError, match=said):
         store.load(card.id)
 
@@ -130,7 +136,7 @@ def test_a_file_and_its_hash_exchanged_together_are_refused(store: ModelStore) -
     card = save(store)
     other = save(store, files={**FILES, "points.txt": b"worse trees"})
     for name in ("points.txt", CARD):
-        (store.folder / card.id / name).write_bytes((store.folder / other.id / name).read_bytes())
+        (folder_of(store) / card.id / name).write_bytes((folder_of(store) / other.id / name).read_bytes())
     with pytest.raises(ModelError, match=f"is not the card of {card.id}"):
         store.load(card.id)
 
@@ -144,7 +150,7 @@ def test_an_unknown_id_loads_nothing(store: ModelStore, wrong: str) -> None:
 
 def test_a_card_that_says_less_than_it_was_trained_on_is_never_chosen(store: ModelStore) -> None:
     card = save(store, through=DAY)
-    change_card(trained_through=str(DAY - ONE_DAY))(store.folder / card.id)
+    change_card(trained_through=str(DAY - ONE_DAY))(folder_of(store) / card.id)
     with pytest.raises(ModelError, match="is not the card of"):
         store.usable_for(DAY, newest_age=MONTH, feature_set_version=1)
 
@@ -157,7 +163,7 @@ def test_a_card_that_says_less_than_it_was_trained_on_is_never_chosen(store: Mod
 def test_the_newest_model_that_has_not_seen_the_game_day_is_used(
     tmp_path_factory: pytest.TempPathFactory, last_days: list[int], age: int
 ) -> None:
-    store = ModelStore(tmp_path_factory.getbasetemp() / "models")
+    store = ModelStore(LocalObjects(folder=tmp_path_factory.getbasetemp() / "models"))
     known = {days: save(store, through=DAY + days * ONE_DAY, files={"m": b"m"}) for days in last_days}
     store.cards = lambda: sorted(known.values(), key=lambda card: card.trained_through)  # type: ignore[method-assign]
     found = store.usable_for(DAY, newest_age=age * ONE_DAY, feature_set_version=1)
@@ -193,7 +199,7 @@ def test_of_two_models_of_the_same_day_the_later_trained_is_used(store: ModelSto
 def test_models_are_listed_oldest_training_first(store: ModelStore) -> None:
     newer, older = save(store), save(store, through=DAY - 9 * ONE_DAY)
     assert store.cards() == [older, newer]
-    assert ModelStore(store.folder / "nothing").cards() == []
+    assert ModelStore(LocalObjects(folder=folder_of(store) / "nothing")).cards() == []
 
 
 def test_a_save_that_was_cut_short_is_no_model_and_does_not_stop_the_next(
@@ -209,7 +215,7 @@ def test_a_save_that_was_cut_short_is_no_model_and_does_not_stop_the_next(
     assert store.cards() == []
     card = save(store)
     assert store.load(card.id).card == card
-    assert [path.name for path in store.folder.iterdir()] == [card.id]
+    assert [path.name for path in folder_of(store).iterdir()] == [card.id]
 
 
 def test_an_instant_without_a_zone_makes_no_card(store: ModelStore) -> None:

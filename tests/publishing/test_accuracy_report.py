@@ -16,6 +16,7 @@ from prefect import get_client
 from prefect.testing.utilities import prefect_test_harness
 from typer.testing import CliRunner
 
+from blocks.objects import LocalObjects
 from blocks.warehouse import LocalWarehouse
 from blocks.workspace import ORIGIN
 from flows.accuracy import accuracy, cli, write_report
@@ -402,7 +403,7 @@ def test_probable_leakage_is_written_shown_and_exit_code_1(tmp_path: Path) -> No
 
 def test_a_model_that_this_code_cannot_read_leaves_its_importance_out(tmp_path: Path) -> None:
     home = workspace(tmp_path / "home", *KNOWN)
-    ModelStore(home / "models").save(
+    ModelStore(LocalObjects(folder=home / "models")).save(
         {"points.txt": b"trees"}, trained_from=DAY, trained_through=DAY, rows=1, feature_set_version=1, features=(),
         libraries=dict.fromkeys(LIBRARIES, "0"), metrics={}, created_at=WRITTEN,
     )  # fmt: skip
