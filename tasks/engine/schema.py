@@ -31,6 +31,7 @@ class Instant(sa.types.TypeDecorator[dt.datetime]):
 
 
 METADATA = sa.MetaData()
+MAKING_TRIES = 5
 PROCESSOR_RUNS = sa.Table(
     "processor_runs",
     METADATA,
@@ -110,16 +111,23 @@ def open_database(url: str) -> Engine:
     engine = sa.create_engine(url, json_serializer=lambda value: json.dumps(value, default=str))
     if engine.dialect.name == "sqlite":
         sa.event.listen(engine, "connect", _configure_sqlite)
-    try:
-        _make_tables(engine)
-    except SQLAlchemyError:  # another process may just have made them; anything else fails again
-        _make_tables(engine)
+    for tries_left in reversed(range(MAKING_TRIES)):
+        try:
+            _make_tables(engine)
+            break
+        except SQLAlchemyError:  # another process may just have made one of them; anything else fails again
+            if not tries_left:
+                raise
     return engine
 
 
 def _make_tables(engine: Engine) -> None:
     """Create what is missing; a table of an earlier version gets the columns that were added since, all nullable."""
-    METADATA.create_all(engine)
+    with engine.begin() as connection:
+        for table in METADATA.sorted_tables:
+            connection.execute(sa.schema.CreateTable(table, if_not_exists=True))
+            for index in sorted(table.indexes, key=lambda index: str(index.name)):
+                connection.execute(sa.schema.CreateIndex(index, if_not_exists=True))
     inspector = sa.inspect(engine)
     for table in METADATA.sorted_tables:
         there = {column["name"] for column in inspector.get_columns(table.name)}
