@@ -13,6 +13,7 @@ import polars as pl
 
 from blocks.warehouse import DayRange, Warehouse
 from tasks.engine.contracts import Column, Contract, ContractError, Severity
+from tasks.engine.coverage import expected_keys, lacking, named
 from tasks.engine.ledger import MISSING_SAMPLE, Ledger, State
 from tasks.engine.plan import Frozen
 from tasks.engine.processor import (
@@ -225,16 +226,12 @@ def _read_back(processor: Processor, given: pl.DataFrame, job: Job, shop: Shop, 
     key = list(processor.writes.key)
     lost = given.select(key).join(stored.select(key), on=key, how="anti", nulls_equal=True)
     if lost.height or stored.height != given.height:
-        facts.missing = _named(lost)
+        facts.missing = named(lost)
         raise LostRows(
             f"{processor.table}: {given.height} rows were written and {stored.height} are in the store; "
             f"missing: {', '.join(facts.missing[:5]) or 'none, but there are others'}"
         )
     return stored
-
-
-def _named(keys: pl.DataFrame) -> list[str]:
-    return [" / ".join(map(str, row)) for row in keys.head(MISSING_SAMPLE).iter_rows()]
 
 
 def _judge(processor: Processor, inputs: Mapping[str, Any], stored: pl.DataFrame, job: Job, facts: _Facts) -> State:
@@ -247,11 +244,11 @@ def _judge(processor: Processor, inputs: Mapping[str, Any], stored: pl.DataFrame
             return State.EMPTY_OK
         return State.DEGRADED if facts.reasons or (facts.refused and not facts.rows) else State.COMPLETE
 
-    asked = job.targets["game_day"].implode()
-    expected = processor.expects(inputs).filter(pl.col("game_day").is_in(asked)).unique(maintain_order=True)
-    missing = expected.join(stored, on=expected.columns, how="anti", nulls_equal=True)
+    expected = expected_keys(processor, inputs, job.targets["game_day"])
+    assert expected is not None
+    missing = lacking(expected, stored)
     facts.expected = expected.height
-    facts.missing = _named(missing)
+    facts.missing = named(missing)
     share = 1.0 if not facts.expected else 1 - missing.height / facts.expected
     if missing.height:
         facts.reasons.append(f"{processor.table}: {missing.height} of {facts.expected} expected keys are missing")
