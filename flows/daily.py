@@ -17,6 +17,7 @@ from pydantic import AwareDatetime, Field
 from rich.console import Console
 
 from blocks.workspace import WorkspaceError
+from flows.execution import execution, placed
 from flows.history import HistoryMissing, build_history
 from flows.narration import narrate
 from flows.phases import PHASE_FLOWS, grading, ingest, predictions, publish, target_list
@@ -96,11 +97,13 @@ def daily(
     day.time("history", lambda: build_history(day.run, seasons))
     day.demand_freshness()
     landed = day.time("ingest", lambda: ingest(day.run, game_day, game_day, list(day.plan.payloads)))
+    where = execution()
     for phase, subflow in PHASE_FLOWS.items():
-        day.phase(phase, partial(subflow, day.run, day.targets, landed=landed))
+        day.phase(phase, partial(placed(subflow, where), day.run, day.targets, landed=landed))
     if mode == Mode.SAME_DAY:
+        predict = placed(predictions, where)
         model = day.time("model", lambda: model_for(day.run))
-        day.phase(Phase.PREDICTIONS, partial(predictions, day.run, day.targets, model=model.id, degraded=day.reasons))
+        day.phase(Phase.PREDICTIONS, partial(predict, day.run, day.targets, model=model.id, degraded=day.reasons))
         day.time("publish", lambda: day.published(model.id))
     else:
         day.phase(Phase.PUBLISH, partial(grading, day.run, day.targets))
