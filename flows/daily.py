@@ -17,6 +17,7 @@ from pydantic import AwareDatetime, Field
 from rich.console import Console
 
 from blocks.workspace import WorkspaceError
+from flows.exclusive import AlreadyRunning, alone
 from flows.execution import execution, placed
 from flows.history import HistoryMissing, build_history
 from flows.narration import narrate
@@ -43,7 +44,7 @@ T = TypeVar("T")
 FEATURED_SYSTEM = "ensemble"
 
 # What a person can put right, each with a sentence that says how.
-BadInput = (SourceError, WorkspaceError, PlanError, HistoryMissing, TrainingError, ModelError)
+BadInput = (SourceError, WorkspaceError, PlanError, HistoryMissing, TrainingError, ModelError, AlreadyRunning)
 
 
 class DayFailed(Exception):
@@ -93,21 +94,26 @@ def daily(
     day = _Day(mode, game_day, as_of, data, home_of(data, home))
     if not day.plan.games:
         return day.finish(DayState.NO_GAMES, f"No games on {game_day}: nothing is expected and nothing is published.")
+    with alone(day.run):
+        _run_phases(day, seasons)
+    return day.finish(DayState.DEGRADED if day.reasons else DayState.COMPLETE)
 
+
+def _run_phases(day: _Day, seasons: int) -> None:
+    """What the day stands on, then its phases in order, each on the pool where it belongs."""
     day.time("history", lambda: build_history(day.run, seasons))
     day.demand_freshness()
-    landed = day.time("ingest", lambda: ingest(day.run, game_day, game_day, list(day.plan.payloads)))
+    landed = day.time("ingest", lambda: ingest(day.run, day.run.game_day, day.run.game_day, list(day.plan.payloads)))
     where = execution()
     for phase, subflow in PHASE_FLOWS.items():
         day.phase(phase, partial(placed(subflow, where), day.run, day.targets, landed=landed))
-    if mode == Mode.SAME_DAY:
+    if day.run.mode == Mode.SAME_DAY:
         predict = placed(predictions, where)
         model = day.time("model", lambda: model_for(day.run))
         day.phase(Phase.PREDICTIONS, partial(predict, day.run, day.targets, model=model.id, degraded=day.reasons))
         day.time("publish", lambda: day.published(model.id))
     else:
         day.phase(Phase.PUBLISH, partial(grading, day.run, day.targets))
-    return day.finish(DayState.DEGRADED if day.reasons else DayState.COMPLETE)
 
 
 def scheduled_game_day(mode: Mode, scheduled: dt.datetime) -> dt.date:

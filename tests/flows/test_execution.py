@@ -1,0 +1,139 @@
+"""A phase on a pool of its own comes back as what the ledger counted, and never as more than that."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from prefect.client.schemas.objects import FlowRun, State
+from prefect.states import Cancelling, Completed, Crashed, Failed, Running
+from pydantic_core import to_jsonable_python
+
+from blocks.execution import Execution
+from deployments.integrity import preflight
+from flows.execution import execution, placed, read_back
+from flows.phases import analytics, precompute, predictions, raw
+from flows.run import Run
+from tasks.catalog import registry
+from tasks.engine import ledger
+from tasks.engine.gate import Verdict, decide
+from tasks.engine.plan import Step, steps_of
+from tasks.engine.processor import Mode, Phase
+
+DAY = dt.date(2025, 12, 29)
+NOON = dt.datetime(2025, 12, 29, 17, tzinfo=dt.UTC)
+STEPS = [step for step in steps_of(Mode.SAME_DAY, registry()) if step.phase == Phase.PRECOMPUTE]
+RELEASE = "42+31544709b3d4"
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    return Run(run_id="r1", mode=Mode.SAME_DAY, game_day=DAY, as_of=NOON, home=tmp_path, fingerprint="x")  # type: ignore[call-arg]
+
+
+@pytest.fixture(autouse=True)
+def released(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The parent is of a release."""
+    parent = SimpleNamespace(project="courtside", role="all", release=RELEASE)
+    monkeypatch.setattr(preflight, "fingerprint", lambda: parent)
+
+
+def child(state: State[Any], release: str = RELEASE) -> FlowRun:
+    return FlowRun(flow_id=uuid4(), name="precompute 1", state=state, labels={"integrity.release": release})
+
+
+def record(run: Run, step: Step, state: ledger.State | None, rows: int = 0, **facts: Any) -> None:
+    """The ledger row of a step; without a state it stays open, as that of a killed process."""
+    row = run.ledger.started(
+        run_id=run.run_id, processor=step.processor, phase=step.phase, mode=run.mode, first_game_day=DAY, game_day=DAY,
+        at=NOON,
+    )  # fmt: skip
+    if state is not None:
+        run.ledger.ended(row, state=state, at=NOON, duration_s=1.5, rows_actual=rows, **facts)
+
+
+def test_what_the_child_counted_is_what_the_day_gets(run: Run) -> None:
+    for step in STEPS:
+        record(run, step, ledger.State.COMPLETE, 7, rows_expected=7, rows_refused=1, degraded_reasons=["late report"])
+    outcomes = read_back(run, STEPS, child(Completed()))
+    assert [item.processor for item in outcomes] == [step.processor for step in STEPS]
+    assert {(item.state, item.rows, item.expected, item.refused) for item in outcomes} == {("COMPLETE", 7, 7, 1)}
+    assert {item.reasons for item in outcomes} == {("late report",)}
+
+
+def test_the_newest_attempt_of_a_step_counts(run: Run) -> None:
+    record(run, STEPS[0], ledger.State.FAILED, error_class="OSError", error_message="disk")
+    record(run, STEPS[0], ledger.State.COMPLETE, 7)
+    [outcome] = read_back(run, STEPS[:1], child(Completed()))
+    assert (outcome.state, outcome.error) == (ledger.State.COMPLETE, None)
+
+
+def test_a_failure_in_the_child_keeps_its_error(run: Run) -> None:
+    record(run, STEPS[0], ledger.State.FAILED, error_class="MissingInput", error_message="no rosters")
+    [outcome] = read_back(run, STEPS[:1], child(Completed()))
+    assert (outcome.state, outcome.error) == (ledger.State.FAILED, "MissingInput: no rosters")
+
+
+@pytest.mark.parametrize(
+    ("state", "told"),
+    [
+        (Completed(), "was never begun; its run precompute 1 is Completed"),
+        (Crashed(message="Process exited with status code: -9"), "is Crashed (Process exited with status code: -9)"),
+        (Failed(message="boom"), "is Failed (boom)"),
+        (Running(), "is Running"),
+        (Cancelling(message="the day's run no longer waits for it"), "no longer waits for it"),
+    ],
+)
+def test_a_step_without_a_record_has_failed_whatever_the_child_says(run: Run, state: State[Any], told: str) -> None:
+    outcomes = read_back(run, STEPS, child(state))
+    assert {outcome.state for outcome in outcomes} == {ledger.State.FAILED}
+    assert all(told in str(outcome.error) for outcome in outcomes)
+    states = {outcome.processor: outcome.state for outcome in outcomes}
+    assert decide(STEPS, states, now=NOON, since=NOON, hard_limit=None).verdict == Verdict.FAIL
+
+
+def test_a_step_that_a_killed_child_left_open_has_failed_and_a_finished_one_stands(run: Run) -> None:
+    record(run, STEPS[0], ledger.State.COMPLETE, 7)
+    record(run, STEPS[1], None)
+    first, second = read_back(run, STEPS[:2], child(Crashed()))
+    assert (first.state, second.state) == (ledger.State.COMPLETE, ledger.State.FAILED)
+    assert "begun and not finished" in str(second.error)
+
+
+@pytest.mark.parametrize(
+    ("found", "told"),
+    [
+        (child(Completed(), release="41+000000000000"), "41+000000000000"),
+        (child(Completed(), release=""), "carries no release"),
+        (child(Failed(name="WrongRelease", message="pool precompute: manifest.role")), "manifest.role"),
+    ],
+)
+def test_nothing_is_taken_from_another_release_even_if_rows_are_there(run: Run, found: FlowRun, told: str) -> None:
+    for step in STEPS:
+        record(run, step, ledger.State.COMPLETE, 7)
+    outcomes = read_back(run, STEPS, found)
+    assert {(outcome.state, outcome.rows) for outcome in outcomes} == {(ledger.State.BLOCKED, 0)}
+    assert all(told in str(outcome.error) for outcome in outcomes)
+
+
+def test_a_run_without_a_deployment_stays_in_its_process() -> None:
+    assert execution() == Execution()
+    for phase in (raw, analytics, precompute, predictions):
+        assert placed(phase, execution()) is phase
+
+
+def test_only_the_phases_that_the_setting_names_leave_the_process() -> None:
+    where = Execution(pools=["precompute"])
+    assert placed(analytics, where) is analytics
+    assert placed(precompute, where) is not precompute
+
+
+def test_a_phase_gets_its_parameters_back_from_json_as_they_were(run: Run) -> None:
+    given = {"run": run, "targets": [(DAY, NOON)], "steps": STEPS, "landed": {"schedule": "schedule/x.json"}}
+    sent = json.loads(json.dumps(to_jsonable_python(given)))
+    assert precompute.validate_parameters(sent) == given
