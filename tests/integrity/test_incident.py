@@ -137,9 +137,9 @@ def test_a_pull_step_whose_package_is_missing_fails_closed(world: World, tmp_pat
     deployment = server.deploy(right, "precompute", PRECOMPUTE, "bare", world.version("precompute"))
     ledger = tmp_path / "ledger"
     run = server.start_run(deployment, day="2025-12-29", ledger=str(ledger))
-    other = tmp_path / "another-image"  # it has a package of the same name, without the guard
-    (other / "deployments").mkdir(parents=True)
-    (other / "deployments" / "__init__.py").write_text("")
+    other = tmp_path / "another-image"  # it has something else of that name, so that the guard can't be imported
+    other.mkdir()
+    (other / "deployments.py").write_text("")
     settings = {"PYTHONPATH": str(other), "INTEGRITY_ROOT": str(right)}
     with worker(server, right, "bare", tmp_path / "bare.log", kind="process", **settings) as process:
         assert server.finished(run)["state"]["type"] == "CRASHED", process.output()
