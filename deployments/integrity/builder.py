@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -46,32 +47,61 @@ def build(root: Path, role: str, now: datetime, number: int | None = None, allow
     tree (unless allowed, and then marked), an undefined name, a failing import, an entrypoint that does not
     load, an edited package; ValueError on a faulty project file or lock.
     """
+    return build_all(root, [role], now, number, allow_dirty)[role]
+
+
+def build_all(
+    root: Path, roles: Iterable[str], now: datetime, number: int | None = None, allow_dirty: bool = False
+) -> dict[str, Built]:
+    """Build several roles under one number. What they share is looked at once: packages, and equal trees."""
     started = time.perf_counter()
     project = read_project(root)
-    spec = project.role(role)
+    specs = {role: project.role(role) for role in roles}
     source = read_source(root)
-    tree = read_tree(root, spec.ships, project.ignore)
+    trees = {role: read_tree(root, spec.ships, project.ignore) for role, spec in specs.items()}
     packages, differences = _packages(root, project)
-    probe = run_probe(root, tree.files, project.roots, project.optional_imports, spec.entrypoints, spec.facts)
-    artifacts, artifact_findings = read_artifacts(root, spec.artifacts, os.environ)
-    dirty = _dirty_paths(tree, source)
-    findings = [
-        *_tree_findings(tree, spec, dirty, allow_dirty),
-        *_package_findings(differences),
-        *probe.findings(),
-        *artifact_findings,
-        *check_zones(project.zones),
-    ]
-    report = Report(f"build {project.project}/{role}", tuple(findings), (time.perf_counter() - started) * 1000)
-    raise_if_refused(report)
-    release = Release(
-        number=source.height if number is None else number,
-        commit=source.commit,
-        dirty=bool(dirty),
-        built_at=now,
-        expires_at=expiry(now, project.policy),
-    )
-    return Built(_predicate(project, spec, role, release, tree, packages, probe, artifacts), report)
+    with ThreadPoolExecutor(1) as pool:  # hashing some 20,000 installed files goes on beside the imports
+        edited = pool.submit(edited_files, installed())
+        probes = _probe(root, project, specs, trees)
+        shared = list(_package_findings(differences, edited.result()))
+    made = {}
+    for role, spec in specs.items():
+        artifacts, artifact_findings = read_artifacts(root, spec.artifacts, os.environ)
+        dirty = _dirty_paths(trees[role], source)
+        findings = [
+            *_tree_findings(trees[role], spec, dirty, allow_dirty),
+            *shared,
+            *probes[role].findings(),
+            *artifact_findings,
+            *check_zones(project.zones),
+        ]
+        elapsed = (time.perf_counter() - started) * 1000
+        report = raise_if_refused(Report(f"build {project.project}/{role}", tuple(findings), elapsed))
+        release = Release(
+            number=source.height if number is None else number,
+            commit=source.commit,
+            dirty=bool(dirty),
+            built_at=now,
+            expires_at=expiry(now, project.policy),
+        )
+        predicate = _predicate(project, spec, role, release, trees[role], packages, probes[role], artifacts)
+        made[role] = Built(predicate, report)
+    return made
+
+
+def _probe(
+    root: Path, project: ProjectSpec, specs: Mapping[str, RoleSpec], trees: Mapping[str, Tree]
+) -> dict[str, Probe]:
+    """What importing and linking each role's tree showed; roles that ship the same files share one process."""
+    seen: dict[str, Probe] = {}
+    for digest in {tree.digest for tree in trees.values()}:
+        alike = [spec for role, spec in specs.items() if trees[role].digest == digest]
+        files = next(tree.files for tree in trees.values() if tree.digest == digest)
+        entrypoints = sorted({name for spec in alike for name in spec.entrypoints})
+        # A fact's name may mean something else in another role: its source is its name here.
+        facts = {source: source for spec in alike for source in spec.facts.values()}
+        seen[digest] = run_probe(root, files, project.roots, project.optional_imports, entrypoints, facts)
+    return {role: seen[trees[role].digest].of_role(spec.entrypoints, spec.facts) for role, spec in specs.items()}
 
 
 def _predicate(
@@ -155,8 +185,7 @@ def _tree_findings(tree: Tree, spec: RoleSpec, dirty: tuple[str, ...], allow_dir
         )
 
 
-def _package_findings(differences: list[PackageDifference]) -> Iterator[Finding]:
-    edited = edited_files(installed())
+def _package_findings(differences: list[PackageDifference], edited: list[str]) -> Iterator[Finding]:
     if edited:
         yield Finding(
             "packages.edited",

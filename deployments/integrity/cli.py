@@ -10,7 +10,6 @@ from typing import Annotated, Any
 
 import typer
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from rich.console import Console
 from rich.table import Table
 
@@ -19,8 +18,10 @@ from .digest import compare, read_tree
 from .envelope import Envelope, open_envelope, private_key, public_text
 from .finding import IntegrityError
 from .manifest import Predicate, json_schema, read_payload, wrap
+from .project import find_root, read_project
 from .registry import Registry, Unreachable
 from .release import RELEASE_FILE, Site
+from .rollout import local_key, roll_out
 
 REFUSED = 1
 app = typer.Typer(
@@ -46,10 +47,9 @@ def keygen(
     out: Annotated[Path, typer.Argument(help="where to write the private key (PEM, mode 600)")],
 ) -> None:
     """Make a signing key and print the public one for `trusted_keys`."""
-    key = Ed25519PrivateKey.generate()
-    out.touch(mode=0o600, exist_ok=False)
-    out.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    console.print(public_text(key.public_key()))
+    if out.exists():
+        raise ValueError(f"{out} is there already: a signing key is never written over")
+    console.print(public_text(local_key(out).public_key()))
 
 
 @app.command()
@@ -154,7 +154,10 @@ def diff(
 
 @app.command()
 def register(
-    pool: Annotated[list[str] | None, typer.Option("--pool", help="work pools of this role (repeatable)")] = None,
+    pool: Annotated[
+        list[str] | None,
+        typer.Option("--pool", help="work pools (repeatable); default: the project file's"),
+    ] = None,
     reason: Reason = "deploy",
     by: By = None,
     root: Root = None,
@@ -163,14 +166,41 @@ def register(
     """Make the release that lies here the expected one of its role, on the Prefect server."""
     site = Site.here(root)
     envelope, predicate = site.signed()
+    pools = tuple(pool or read_project(site.root).role(predicate.role).pools)
     with Registry.connect(site.keys) as registry:
-        record = registry.register(
-            envelope, predicate, tuple(pool or ()), _key(key), datetime.now(UTC), _person(by), reason
-        )
+        record = registry.register(envelope, predicate, pools, _key(key), datetime.now(UTC), _person(by), reason)
     console.print(
         f"{record.project}/{record.role}: release {record.expected.version} is expected "
         f"on {', '.join(record.pools) or 'no pool'} (record {record.sequence})"
     )
+
+
+@app.command()
+def rollout(
+    into: Annotated[Path, typer.Option("--into", help="folder for releases: <into>/<version>/<role>")],
+    role: Annotated[list[str] | None, typer.Option("--role", help="roles (repeatable); default: all")] = None,
+    allow_dirty: Annotated[bool, typer.Option("--allow-dirty", help="uncommitted files too; marked for ever")] = False,
+    new_key: Annotated[bool, typer.Option("--new-key", help="make the signing key if there is none")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="version, folders and variables for a script")] = False,
+    reason: Reason = "deploy",
+    by: By = None,
+    root: Root = None,
+    key: KeyFile = None,
+) -> None:
+    """Build, lay out, sign and register every role of this tree under one number; repeated, it changes nothing."""
+    signing = local_key(key) if key and new_key else _key(key)
+    here = root.resolve() if root else find_root(Path.cwd())
+    done = roll_out(here, into, signing, datetime.now(UTC), _person(by), reason, role, allow_dirty=allow_dirty)
+    if as_json:
+        roles = {
+            name: {"folder": str(item.folder), "pools": item.pools, "environment": item.environment()}
+            for name, item in done.roles.items()
+        }
+        print(json.dumps({"version": done.version, "fresh": done.fresh, "roles": roles}, indent=2))
+        return
+    console.print(f"release {done.version} is {'now expected' if done.fresh else 'expected already'}")
+    for name, item in done.roles.items():
+        console.print(f"{name:>14}  on {', '.join(item.pools) or 'no pool'}: {item.folder}")
 
 
 @app.command()
@@ -240,8 +270,6 @@ def _read(path: Path) -> Predicate:
 
 
 def _project(site: Site) -> str:
-    from .project import read_project
-
     return read_project(site.root).project
 
 

@@ -36,6 +36,16 @@ class Probe:
     facts: Mapping[str, str | int | bool]
     problems: tuple[str, ...]
 
+    def of_role(self, entrypoints: Iterable[str], facts: Mapping[str, str]) -> Probe:
+        """What concerns one role of several that were looked at together, facts (asked by source) by their names."""
+        mine = {"entrypoint": set(entrypoints), "fact": set(facts.values())}
+        return Probe(
+            faults=tuple(f for f in self.faults if f.kind not in mine or f.where in mine[f.kind]),
+            entrypoints={name: self.entrypoints[name] for name in mine["entrypoint"] & self.entrypoints.keys()},
+            facts={name: self.facts[source] for name, source in facts.items() if source in self.facts},
+            problems=self.problems,
+        )
+
     def findings(self) -> list[Finding]:
         """One finding per kind of fault, each with all its places."""
         result = []
@@ -138,6 +148,11 @@ def probe_findings(site: Site, manifest: Predicate, ask_project: bool = True) ->
     if not findings and not known:
         linked.remember()
     return findings
+
+
+def remember_linked(site: Site, manifest: Predicate) -> None:
+    """Say that this release was imported and linked here without a fault, as `build` has just done."""
+    _Linked(site, manifest).remember()
 
 
 def _drift(probe: Probe, manifest: Predicate) -> Iterator[Finding]:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 PROJECT_FILE = "integrity.toml"
 
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$")]
+PoolName = Annotated[str, StringConstraints(pattern=r"^[^/%&><\s]{1,100}$")]
 Glob = Annotated[str, StringConstraints(pattern=r"^[^/\\].*$")]
 Dotted = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
 EntrypointName = Annotated[str, StringConstraints(pattern=r"^[\w/]+\.py:[A-Za-z_]\w*$")]
@@ -39,8 +40,9 @@ class Policy(_Strict):
 
 
 class RoleSpec(_Strict):
-    """What one role ships and needs."""
+    """What one role ships and needs, and the work pools that it is registered for."""
 
+    pools: tuple[PoolName, ...] = ()
     ships: tuple[Glob, ...] = ()
     entrypoints: tuple[EntrypointName, ...] = ()
     settings: dict[str, SettingType] = {}

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 MAX_VALUE_CHARACTERS = 5000  # Prefect's limit for a Variable
 PAGE = 200
+FEW = 20
 MAX_RETRIES = 2
 CLAIMS_KEPT = timedelta(days=30)
 
@@ -111,13 +112,23 @@ class Registry:
         if not pool:
             head = self._head(project, role)
             return (head.envelope, head.record) if head else None
-        links = [self._open(value) for value in self._read([pool_tag(pool)])]
-        chains = sorted({(link.record.project, link.record.role) for link in links})
-        heads = [head for chain in chains if (head := self._head(*chain)) and pool in head.record.pools]
+        heads = self._holders(pool)
         if len(heads) > 1:
             names = ", ".join(f"{head.record.project}/{head.record.role}" for head in heads)
             raise RegistryError(f"pool {pool} is registered for {names}; register it for one role only")
         return (heads[0].envelope, heads[0].record) if heads else None
+
+    def _holders(self, pool: str) -> list[_Link]:
+        """The last records of all chains that hold this pool. Names sort by role: if the first and the last record
+        that ever named it are of one role, so is every other, however long the chain has grown.
+        """
+        tags = [pool_tag(pool)]
+        found = self._read(tags, limit=FEW)
+        if len(found) == FEW:
+            ends = [found[0], *self._read(tags, limit=1, sort="NAME_ASC")]
+            found = ends if len({_chain(item) for item in ends}) == 1 else self._read(tags)
+        heads = [head for chain in sorted({_chain(item) for item in found}) if (head := self._head(*chain))]
+        return [head for head in heads if pool in head.record.pools]
 
     def history(self, project: str, role: str) -> list[Record]:
         """The whole chain, oldest first; RegistryError if a link is missing or does not fit its predecessor."""
@@ -146,6 +157,8 @@ class Registry:
         link = self._head(predicate.project, predicate.role)
         head, digest = (link.record, link.envelope.digest) if link else (None, None)
         expected = expected_of(envelope, predicate)
+        for pool in pools:
+            self._must_be_free(pool, predicate.project, predicate.role)
         record = self._append(registered(head, digest, predicate, expected, pools, now, by, reason), key)
         self._forget_claims(now - CLAIMS_KEPT)
         return record
@@ -200,6 +213,15 @@ class Registry:
             if datetime.fromisoformat(variable["created"]) < before:
                 self._call("DELETE", f"/variables/name/{variable['name']}")
 
+    def _must_be_free(self, pool: str, project: str, role: str) -> None:
+        for holder in self._holders(pool):
+            other = holder.record
+            if (other.project, other.role) != (project, role):
+                raise RegistryError(
+                    f"pool {pool} is registered for {other.project}/{other.role}: one pool, one role. "
+                    f"Register a release of {other.role} for other pools first, or choose another pool"
+                )
+
     def _existing(self, project: str, role: str) -> tuple[Record, str]:
         head = self._head(project, role)
         if head is None:
@@ -238,12 +260,12 @@ class Registry:
         self._accept(answer)
         return record
 
-    def _read(self, tags: list[str], limit: int | None = None) -> list[dict[str, Any]]:
+    def _read(self, tags: list[str], limit: int | None = None, sort: str = "NAME_DESC") -> list[dict[str, Any]]:
         values: list[dict[str, Any]] = []
         while True:
             body = {
                 "variables": {"tags": {"all_": tags}},
-                "sort": "NAME_DESC",
+                "sort": sort,
                 "limit": limit or PAGE,
                 "offset": len(values),
             }
@@ -296,6 +318,14 @@ def chain_tag(project: str, role: str) -> str:
 def pool_tag(pool: str) -> str:
     """The tag of records that bind a work pool."""
     return f"integrity:pool:{pool}"
+
+
+def _chain(variable: Mapping[str, Any]) -> tuple[str, str]:
+    """Project and role of a record, by its Variable's name: which chain to ask for, not yet what to believe."""
+    parts = str(variable.get("name")).split("__")
+    if len(parts) != 4 or parts[0] != "integrity":
+        raise RegistryError(f"Variable {variable.get('name')} carries a pool's tag and is no record: delete it")
+    return parts[1], parts[2]
 
 
 def variable_name(record: Record) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +18,7 @@ from deployments.integrity.builder import build
 from deployments.integrity.envelope import Envelope, key_id, public_text
 from deployments.integrity.finding import Finding
 from deployments.integrity.manifest import Predicate, wrap
+from deployments.integrity.probe import Probe, run_probe
 from deployments.integrity.record import Record, expected_of, registered
 from deployments.integrity.release import RELEASE_FILE, Site
 from deployments.integrity.verifier import Expectation, apply_overrides, check_release
@@ -184,11 +185,23 @@ class Placed:
         return {f.code: f for f in self.findings() if f.severity == "refuse"}
 
 
+_probed: dict[str, Probe] = {}
+
+
+def probe_once(root: Path, modules: Mapping[str, str], *more: object) -> Probe:
+    """The real probe, asked once per request: the trees of these tests are alike, and each asking takes seconds."""
+    request = repr((sorted(modules.items()), more))
+    if request not in _probed:
+        _probed[request] = run_probe(root, modules, *more)  # type: ignore[arg-type]
+    return _probed[request]
+
+
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The project built and signed for analytics and precompute, each in a folder of its own."""
     places = {}
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("deployments.integrity.builder.run_probe", probe_once)
         for role in ("analytics", "precompute"):
             root = make_project(tmp_path_factory.mktemp(role))
             for name, value in environment(root).items():

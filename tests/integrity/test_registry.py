@@ -12,7 +12,7 @@ import pytest
 from deployments.integrity.envelope import Envelope
 from deployments.integrity.guard import Question, Run, Verdict, verify
 from deployments.integrity.manifest import Predicate, wrap
-from deployments.integrity.record import RegistryError
+from deployments.integrity.record import RegistryError, expected_of, registered
 from deployments.integrity.registry import Registry, Unreachable
 
 from .conftest import KEY, NOW, STRANGER, Placed, with_release
@@ -25,6 +25,7 @@ class Variables:
         self.kept: dict[str, dict[str, Any]] = {}
         self.down = False
         self.now = NOW
+        self.rows_asked = 0
 
     def __call__(self, method: str, path: str, body: dict[str, Any] | None) -> httpx.Response:
         if self.down:
@@ -39,8 +40,11 @@ class Variables:
             return httpx.Response(201, json=body, headers=stamp)
         assert (method, path) == ("POST", "/variables/filter")
         assert body is not None
+        self.rows_asked += body["limit"]
         wanted = set(body["variables"]["tags"]["all_"])
-        rows = [v for _, v in sorted(self.kept.items(), reverse=True) if wanted <= set(v["tags"])]
+        rows = [
+            v for _, v in sorted(self.kept.items(), reverse=body["sort"] == "NAME_DESC") if wanted <= set(v["tags"])
+        ]
         page = rows[body["offset"] : body["offset"] + body["limit"]]
         return httpx.Response(200, json=page, headers=stamp)
 
@@ -86,11 +90,38 @@ def test_a_pool_that_nobody_registered_is_refused(registry: Registry, placed: Pl
 
 def test_a_pool_claimed_by_two_roles_is_refused(registry: Registry, placed: Placed) -> None:
     register(registry, placed, 7)
-    envelope, predicate = signed(placed, number=7)
-    other = predicate.model_copy(update={"role": "analytics"})
-    registry.register(wrap(other).sign(KEY), other, ("pre",), KEY, NOW, "ada", "deploy")
+    predicate = placed.manifest().model_copy(update={"role": "analytics"})
+    envelope = wrap(predicate).sign(KEY)
+    with pytest.raises(RegistryError, match="pool pre is registered for kiosk/precompute: one pool, one role"):
+        registry.register(envelope, predicate, ("pre",), KEY, NOW, "ada", "deploy")
+    # Two deployers at the same moment: neither saw the other.
+    record = registered(None, None, predicate, expected_of(envelope, predicate), ("pre",), NOW, "ada", "deploy")
+    registry._append(record, KEY)
     assert codes(ask(placed, registry)) == {"registry.record"}
-    assert envelope
+
+
+def test_asking_for_a_pool_costs_the_same_after_a_hundred_releases(
+    registry: Registry, variables: Variables, placed: Placed
+) -> None:
+    register(registry, placed, 7)
+    for number in range(8, 107):
+        register(registry, placed, number)
+    variables.rows_asked = 0
+    found = registry.answer("", "", "pre")
+    assert found is not None
+    assert found[1].expected.number == 106
+    assert variables.rows_asked < 25
+
+
+def test_a_pool_that_moved_to_another_role_belongs_to_it_alone(registry: Registry, placed: Placed) -> None:
+    for number in range(7, 40):
+        register(registry, placed, number)
+    register(registry, placed, 40, pools=("elsewhere",))
+    predicate = placed.manifest().model_copy(update={"role": "analytics"})
+    registry.register(wrap(predicate).sign(KEY), predicate, ("pre",), KEY, NOW, "ada", "deploy")
+    found = registry.answer("", "", "pre")
+    assert found is not None
+    assert found[1].role == "analytics"
 
 
 def test_release_numbers_only_grow(registry: Registry, placed: Placed) -> None:
