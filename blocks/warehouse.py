@@ -25,6 +25,7 @@ __all__ = ["DayRange", "LocalWarehouse", "Partition", "TableSpec", "Warehouse", 
 
 PARTITION_COLUMN = "game_day"
 WRITERS = 16
+FEW_DAYS = 10
 
 
 @dataclass(frozen=True)
@@ -153,7 +154,7 @@ class LocalWarehouse(Warehouse):
         """See Warehouse.read. Raises WarehouseError for a file whose content is not what was committed."""
         wanted = days if isinstance(days, DayRange) else set(days)
         names = list(columns) if columns is not None else list(table.schema)
-        chosen = [part for day, part in sorted(self.partitions(table.name).items()) if day in wanted]
+        chosen = self._chosen(table.name, wanted)
         known = self._memory.get(_content(table, names, chosen))
         if known is not None:
             return known
@@ -177,6 +178,15 @@ class LocalWarehouse(Warehouse):
     def files(self, table: str) -> list[Path]:
         """The committed Parquet files of a table, for reading with plain polars or DuckDB."""
         return [self._partition(table, day).path / part.file for day, part in sorted(self.partitions(table).items())]
+
+    def _chosen(self, table: str, wanted: DayRange | set[dt.date]) -> list[PartitionFile]:
+        """The partitions of the wanted days, in order; a few named days are looked up without listing the table."""
+        if isinstance(wanted, DayRange) and wanted.first is not None and wanted.first == wanted.last:
+            wanted = {wanted.first}
+        if isinstance(wanted, DayRange) or len(wanted) > FEW_DAYS:
+            return [part for day, part in sorted(self.partitions(table).items()) if day in wanted]
+        found = (self._partition(table, day).current() for day in sorted(wanted))
+        return [part for part in found if part is not None]
 
     def _table(self, table: str) -> Path:
         return self.folder / "tables" / table

@@ -15,12 +15,16 @@ from tasks.engine.processor import Processor, Read, Registry
 
 
 class Counted(Frozen):
-    """What was counted in the store of one output on one day. `expected` is None where nobody can say."""
+    """What was counted in the store of one output on one day. `expected` is None where nobody can say.
+
+    `unreadable` says why nothing could be counted, where that is so.
+    """
 
     rows: int = 0
     expected: int | None = None
     missing: int = 0
     sample: tuple[str, ...] = ()
+    unreadable: str = ""
 
     @property
     def share(self) -> float:

@@ -141,6 +141,12 @@ class Ledger:
             logger.error("the ledger could not %s a row (%s): the run goes on, its record is incomplete", action, error)
             return otherwise
 
+    def first_game_day(self, mode: str) -> dt.date | None:
+        """The earliest game day that any run of this mode was for; None before the first run."""
+        query = sa.select(sa.func.min(PROCESSOR_RUNS.c.game_day)).where(PROCESSOR_RUNS.c.mode == mode)
+        with self.connect().connect() as connection:
+            return connection.execute(query).scalar()
+
     def _open(self, opening: sa.Insert) -> None:
         for tries_left in reversed(range(OPENING_TRIES)):
             try:

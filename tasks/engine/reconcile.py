@@ -52,6 +52,8 @@ def _judge(
     if not owed.games:
         return State.EMPTY_OK, ["every game of the day was called off"]
     running = [f"attempt {last['attempt']} is running since {_at(last)}"] if last and in_progress(last, now) else []
+    if counted.unreadable:
+        return State.FAILED, [counted.unreadable]
     if counted.rows:
         return _of_rows(counted, last, running, complete_at)
     if running:
