@@ -76,7 +76,7 @@ def daily(
     ] = None,
     data: Annotated[
         Path | None,
-        Field(description="Folder of seasons (docs/data.md). None: the bundled simulated league."),
+        Field(description="Folder of seasons (docs/data.md), or live: (docs/sources.md). None: the simulated league."),
     ] = None,
     home: Annotated[
         Path | None,
@@ -136,7 +136,9 @@ class _Day:
             fingerprint=fingerprint,
         )  # fmt: skip
         schedule = slate(probe)
-        self.plan: Plan = plan(mode, game_day, schedule, registry(), as_of)
+        planned = plan(mode, game_day, schedule, registry(), as_of)
+        known_at = as_of or probe.source.known_at(utc_now(), planned.as_of, planned.first_tip_off)
+        self.plan: Plan = planned.model_copy(update={"as_of": known_at})
         self.run = probe.model_copy(update={"as_of": self.plan.as_of})
         self.targets = target_list(self.plan.targets())
         self.phases: list[PhaseReport] = []
@@ -243,7 +245,9 @@ def main(
     ] = None,
     data: Annotated[
         Path | None,
-        typer.Option(help="Folder of seasons (docs/data.md). Default: the bundled simulated league."),
+        typer.Option(
+            help="Folder of seasons (docs/data.md), or live: (docs/sources.md). Default: the simulated league."
+        ),
     ] = None,
     home: Annotated[
         Path | None,

@@ -44,6 +44,8 @@ def _fetch(run: Run, kind: str, first: dt.date, last: dt.date) -> str | None:
         return None
     name = run.workspace.landing.put(payload)
     narrate(f"fetch {kind}", "landed", f"{len(payload.body) / 1024:,.0f} KiB")
+    for note in payload.notes:
+        narrate(f"fetch {kind}", "noted", note)
     return name
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import time
 import uuid
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
@@ -14,16 +15,16 @@ from pydantic import AwareDatetime, Field
 from blocks.warehouse import DayRange
 from blocks.workspace import LocalWorkspace, Workspace, saved_workspace
 from deployments.integrity.digest import read_tree
+from flows.choice import name_of, origin_of, source_of
 from tasks.catalog import registry
 from tasks.engine.ledger import Ledger
 from tasks.engine.plan import Frozen
 from tasks.engine.processor import Mode
 from tasks.engine.runner import Job, MissingInput, Shop
 from tasks.predictions.models import ModelStore
-from tasks.sources.base import Source, SourceError
-from tasks.sources.folder import FolderSource
-from tasks.sources.hindsight import HindsightSource, Information
-from tasks.sources.simulated import SimulatedSource
+from tasks.sources.base import Source
+from tasks.sources.hindsight import Information
+from tasks.sources.live.web import Clock
 
 HOME = Path(".pipeline")
 BLOCK = "block:"
@@ -38,7 +39,9 @@ class Run(Frozen):
     mode: Mode = Field(description="overnight, same_day or backfill.")
     game_day: dt.date = Field(description="The game day (date in America/New_York); of a backfill, the last one.")
     as_of: AwareDatetime = Field(description="Facts known after this instant are not used.")
-    data: Path | None = Field(None, description="Folder of seasons; none: the simulated league.")
+    data: Path | None = Field(
+        None, description="Folder of seasons, or live: or live:NAME for the live sources; none: the simulated league."
+    )
     home: Path = Field(description="The workspace: a folder, or block:TYPE/NAME for one that is saved in Prefect.")
     information: Information = Field(
         Information.PUBLISHED, description="What may be known of rosters and absences; hindsight is for backtests only."
@@ -103,11 +106,11 @@ def new_run_id(mode: Mode, game_day: dt.date) -> str:
 
 
 def home_of(data: Path | None, home: Path | None, information: Information = Information.PUBLISHED) -> Path:
-    """The workspace: as given, else a folder, one for the simulated league and one for each data folder."""
+    """The workspace: as given, else a folder, one for the simulated league, each data folder and live sources."""
     if home is not None:
         return home
     hindsight = "" if information == Information.PUBLISHED else f"-{information.replace('_', '-')}"
-    return HOME / ("simulated" if data is None else f"folder-{data.resolve().name}{hindsight}")
+    return HOME / f"{name_of(data)}{hindsight}"
 
 
 def is_saved(home: Path) -> bool:
@@ -117,7 +120,7 @@ def is_saved(home: Path) -> bool:
 
 @lru_cache(maxsize=8)
 def _workspace(home: Path, data: Path | None, information: Information) -> Workspace:
-    origin = "the simulated league" if data is None else f"the folder {data.resolve()}"
+    origin = origin_of(data)
     hindsight = "" if information == Information.PUBLISHED else f" in hindsight ({information})"
     if not is_saved(home):
         return LocalWorkspace.embedded(home, origin + hindsight)
@@ -128,11 +131,9 @@ def _workspace(home: Path, data: Path | None, information: Information) -> Works
 
 @lru_cache(maxsize=4)
 def _source(home: Path, data: Path | None, information: Information) -> Source:
-    if data is None:
-        if information != Information.PUBLISHED:
-            raise SourceError(f"the simulated league publishes rosters and reports: {information} is for folders")
-        return SimulatedSource((HOME if is_saved(home) else home.parent) / "leagues")
-    return FolderSource(data) if information == Information.PUBLISHED else HindsightSource(data, information)
+    leagues = (HOME if is_saved(home) else home.parent) / "leagues"
+    clock = Clock(utc_now, time.monotonic, time.sleep)
+    return source_of(data, information, leagues, lambda: _workspace(home, data, information).landing, clock)
 
 
 @lru_cache(maxsize=8)

@@ -26,6 +26,7 @@ COLOURS = {
     State.DEGRADED.value: "yellow",
     State.PARTIAL.value: "yellow",
     "not available": "yellow",
+    "noted": "yellow",
     State.FAILED.value: "red",
     DayState.NO_GAMES.value: "cyan",
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 import polars as pl
 
 # NBA team id, tricode, full name, and the other codes that sources use for the same team.
@@ -60,12 +62,36 @@ _FIRST_NAMES: dict[str, str] = {
     "pj": "patrick",
     "kj": "kenyon",
 }
+# Names that no rule below brings together: another name for the same person, already normalised.
+_ALIASES: dict[str, str] = {
+    "yang hansen": "hansen yang",
+    "enes kanter": "enes freedom",
+    "jacky cui": "yongxi cui",
+    "nate williams": "jeenathan williams",
+    "ron holland": "ronald holland",
+    "bones hyland": "nahshon hyland",
+    "boogie ellis": "rejean ellis",
+    "maxi kleber": "maximilian kleber",
+    "juancho hernangomez": "juan hernangomez",
+    "svi mykhailiuk": "sviatoslav mykhailiuk",
+    "ish smith": "ishmael smith",
+}
 _RESOLVED = pl.Schema(
     {"_found": pl.get_index_type(), "player_id": pl.Int64(), "team": pl.String(), "known_from": pl.Date()}
 )
 # NBA game ids have ten digits; spreadsheets drop the leading zeros of a season since 2000-01.
 _GAME_ID_DIGITS = 10
 _SHORT_GAME_ID = r"^\d{8}$"
+# The third digit of a game id. The final of the NBA Cup counts in no season total and has a kind of its own.
+_SEASON_TYPES = {
+    "1": "preseason",
+    "2": "regular",
+    "3": "all-star",
+    "4": "playoffs",
+    "5": "play-in",
+    "6": "cup",
+}
+_FIRST_SEASON_OF_LAST_CENTURY = 46  # the league began in 1946-47
 _SUFFIX = r"\s+(jr|sr|ii|iii|iv|v)$"
 # Letters that Unicode does not decompose into a base letter and a mark.
 _UNDECOMPOSED = {"đ": "d", "ø": "o", "ł": "l", "ı": "i", "ß": "ss", "æ": "ae", "œ": "oe", "þ": "th", "ð": "d"}
@@ -87,6 +113,23 @@ def game_id(game: pl.Expr) -> pl.Expr:
     return pl.when(game.str.contains(_SHORT_GAME_ID)).then(game.str.zfill(_GAME_ID_DIGITS)).otherwise(game)
 
 
+def season_of_game(game: str) -> str | None:
+    """The season that NBA's game id names, as 2025-26; None for an id of another shape."""
+    if not _is_nba_game(game):
+        return None
+    start = 2000 + int(game[3:5]) if int(game[3:5]) < _FIRST_SEASON_OF_LAST_CENTURY else 1900 + int(game[3:5])
+    return f"{start}-{(start + 1) % 100:02}"
+
+
+def season_type_of_game(game: str) -> str | None:
+    """The kind of game that NBA's game id names: regular, playoffs, play-in, cup, preseason, all-star."""
+    return _SEASON_TYPES.get(game[2]) if _is_nba_game(game) else None
+
+
+def _is_nba_game(game: str) -> bool:
+    return len(game) == _GAME_ID_DIGITS and game.isascii() and game.isdecimal() and game.startswith("00")
+
+
 def plain_name(name: pl.Expr) -> pl.Expr:
     """A player's name in lower case without diacritics and punctuation: "Nikola Jokić" -> "nikola jokic"."""
     text = name.str.to_lowercase().str.replace_many(list(_UNDECOMPOSED), list(_UNDECOMPOSED.values()))
@@ -99,7 +142,7 @@ def name_keys(name: pl.Expr) -> dict[str, pl.Expr]:
 
     The last one, the initial with the last name, also needs first names of which one begins the other.
     """
-    plain = plain_name(name)
+    plain = plain_name(name).replace(_ALIASES)
     bare = plain.str.replace(_SUFFIX, "")
     first, last = _first_name(name), bare.str.extract(r"(\S+)$")
     rest = bare.str.replace(r"^\S+", "")
@@ -153,6 +196,36 @@ def resolve_players(found: pl.DataFrame, directory: pl.DataFrame) -> pl.DataFram
         )
         resolved = pl.concat([resolved, matches])
     return found.join(resolved, on="_found", how="left", maintain_order="left").drop("_found")
+
+
+def resolve_on_teams(found: pl.DataFrame, directory: pl.DataFrame) -> pl.DataFrame:
+    """Add `player_id` (null where unresolved) to rows that name a `player` and his `team` (a canonical tricode).
+
+    `directory` has player_id, player_name and team. A name counts on its team as in `resolve_players`; beyond it, for
+    a player who has just changed teams, only in full and only where the whole directory holds it once.
+    """
+    ever = dt.date.min
+    known = directory.with_columns(known_from=pl.lit(ever))
+    asked = found.select("player", game_day=pl.lit(ever), home_team="team", away_team="team")
+    on_team = resolve_players(asked, known)["player_id"]
+    anywhere = [
+        found.select(_name=key).join(
+            directory.select(_name=of_directory, player_id="player_id")
+            .unique()
+            .drop_nulls()
+            .unique("_name", keep="none"),
+            on="_name",
+            how="left",
+            maintain_order="left",
+        )["player_id"]
+        for key, of_directory in zip(_full_names("player"), _full_names("player_name"), strict=True)
+    ]
+    return found.with_columns(player_id=pl.coalesce(on_team, *anywhere))
+
+
+def _full_names(column: str) -> list[pl.Expr]:
+    """The forms that hold a whole first name."""
+    return [key for form, key in name_keys(pl.col(column)).items() if form != "initial"]
 
 
 def _first_name(name: pl.Expr) -> pl.Expr:

@@ -71,6 +71,10 @@ class Source(abc.ABC):
     def covers(self) -> DayRange:
         """The game days about which this source knows anything. Raises SourceError if it knows nothing."""
 
+    def known_at(self, now: dt.datetime, usual: dt.datetime, first_tip_off: dt.datetime | None) -> dt.datetime:
+        """The as_of of a run that starts `now` and is given none. Of a source that holds the past: the usual hour."""
+        return usual
+
     @abc.abstractmethod
     def fetch(self, kind: Kind, days: DayRange, as_of: dt.datetime, now: dt.datetime) -> Payload:
         """Fetch the facts of one kind about `days` as known at `as_of`; `now` stamps the payload.

@@ -46,7 +46,7 @@ class TabularSource(Source):
         if as_of.tzinfo is None:
             raise ValueError(f"as_of is {as_of}, which has no zone: give an aware datetime")
         as_of = as_of.astimezone(dt.UTC)
-        frame = self._collect(kind, _known(kind, table, days, as_of))
+        frame = self._collect(kind, known_rows(kind, table, days, as_of))
         buffer = io.BytesIO()
         frame.write_parquet(buffer)
         first, last = days.first or as_of.date(), days.last or as_of.date()
@@ -71,7 +71,8 @@ def _game_day(table: pl.LazyFrame, column: str = "game_date") -> pl.Expr:
     return day(column, table.collect_schema()[column])
 
 
-def _known(kind: Kind, table: pl.LazyFrame, days: DayRange, as_of: dt.datetime) -> pl.LazyFrame:
+def known_rows(kind: Kind, table: pl.LazyFrame, days: DayRange, as_of: dt.datetime) -> pl.LazyFrame:
+    """The rows of a table in the folder layout that are about `days` and were known at `as_of` (UTC)."""
     if kind == Kind.ROSTERS:
         return _known_rosters(table, days, as_of)
     # A row whose day cannot be read is served, so that it is refused in the open rather than lost here.
