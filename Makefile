@@ -1,4 +1,4 @@
-# Two commands for a new user: `make run` and `make test`. Each sets up its own virtual environment.
+# Three commands for a new user: `make run`, `make up` and `make test`. Each sets up its own virtual environment.
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -7,10 +7,19 @@ DAY    ?= 2025-12-29
 MODE   ?= same_day
 export PYTHONUNBUFFERED = 1
 
-.PHONY: run test lint types tests test-all chaos benchmark report lock clean
+.PHONY: run up down status test lint types tests test-all chaos benchmark report lock clean
 
 run: $(READY)  ## the same-day pipeline for DAY on the simulated league, or on real seasons with DATA=FOLDER
 	$(BIN)/python -m flows.daily --mode $(MODE) --game-day $(DAY) $(if $(DATA),--data "$(DATA)")
+
+up: $(READY)  ## a Prefect server and guarded workers of every role on this machine, registered and ready (docs/operations.md)
+	$(BIN)/python -m deployments.stack up $(if $(DATA),--data "$(DATA)") $(if $(PORT),--port $(PORT))
+
+down: $(READY)  ## end what `make up` started, also after a crash
+	$(BIN)/python -m deployments.stack down
+
+status: $(READY)  ## which processes of the local stack run
+	$(BIN)/python -m deployments.stack status
 
 test: lint types tests  ## what CI runs
 

@@ -61,6 +61,7 @@ def deployment(item: Deployment, environment: Environment) -> Resource:
     settings = {name: value for name, value in environment.parameters.items() if name in taken}
     parameters = {**settings, **item.parameters}
     limit = item.concurrency_limit
+    image = {"image": environment.images[pool]} if (pool := item.work_pool.name) in environment.images else {}
     return Resource(
         Kind.DEPLOYMENT,
         item.full_name,
@@ -71,7 +72,7 @@ def deployment(item: Deployment, environment: Environment) -> Resource:
             "parameters": parameters,
             "tags": sorted({OWNER, *item.tags}),
             "work_pool_name": item.work_pool.name,
-            "job_variables": {**environment.job_variables, **item.work_pool.job_variables},
+            "job_variables": {**image, **item.work_pool.job_variables},
             "pull_steps": item.pull,
             "enforce_parameter_schema": True,
             "parameter_openapi_schema": form(item.flow, item.parameters),

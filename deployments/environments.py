@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,6 +12,8 @@ from pydantic import BaseModel, ConfigDict
 from blocks.execution import Execution
 
 BLOCK_NAME = "default"  # one document of each of our block types
+HOME = Path(__file__).resolve().parent.parent / ".pipeline"
+PHASES_APART = Execution(pools=["analytics", "precompute", "predictions"])
 
 
 class Environment(BaseModel):
@@ -21,21 +24,43 @@ class Environment(BaseModel):
     name: Literal["local", "production"]
     pool_type: str
     schedules_active: bool
-    job_variables: dict[str, Any] = {}
+    images: Mapping[str, str] = {}
     parameters: dict[str, Any] = {}
     blocks: tuple[Block, ...] = ()
 
 
-def local(home: Path, data: Path | None, schedules_active: bool = False) -> Environment:
-    """One machine: workers are processes, tables lie in `home`, every role has a pool of its own.
+def local(home: Path | None, data: Path | None, schedules_active: bool = False) -> Environment:
+    """One machine: workers are processes, tables lie in a folder, every role has a pool of its own.
 
     Schedules are registered but rest unless asked for: the bundled league plays in the past, and today's date
     is none of its game days.
     """
+    home = home or HOME / ("simulated" if data is None else f"folder-{data.resolve().name}")
     return Environment(
         name="local",
         pool_type="guarded-process",
         schedules_active=schedules_active,
         parameters={"home": str(home.resolve()), "data": str(data.resolve()) if data else None},
-        blocks=(Execution(pools=["analytics", "precompute", "predictions"]),),
+        blocks=(PHASES_APART,),
+    )
+
+
+def production(home: str | None, pool_type: str, images: Sequence[str], data: Path | None = None) -> Environment:
+    """The schedules run. `images` names the image of each pool, by digest, where workers start containers.
+
+    Raises ValueError for what must not be left to a default there.
+    """
+    if home is None:
+        raise ValueError("production needs its workspace: --home block:TYPE/NAME, or a folder that its workers share")
+    named = dict(item.partition("=")[::2] for item in images)
+    unpinned = sorted(pool for pool, image in named.items() if "@sha256:" not in image)
+    if unpinned:
+        raise ValueError(f"images must be named by digest (NAME@sha256:...), not by tag: {', '.join(unpinned)}")
+    return Environment(
+        name="production",
+        pool_type=pool_type,
+        schedules_active=True,
+        images=named,
+        parameters={"home": home, "data": str(data) if data else None},
+        blocks=(PHASES_APART,),
     )

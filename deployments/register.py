@@ -1,18 +1,40 @@
-"""One command that brings a Prefect server from nothing to ready, and from any earlier state to this code's."""
+"""One command that brings a Prefect server from nothing to ready, and from any earlier state to this code's.
+
+Release, blocks, work pools, deployments, automations: what differs is changed, what left the code is removed there,
+and the server is read back at the end. Nothing differs: nothing is written.
+"""
 
 from __future__ import annotations
 
+import getpass
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
 
+import typer
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from prefect.client.orchestration import get_client
+from prefect.settings import PREFECT_API_URL
+from rich.console import Console
 
 from deployments.changes import Change, Resource, changes
 from deployments.desired import desired
-from deployments.environments import Environment
+from deployments.environments import Environment, local, production
+from deployments.integrity.digest import read_tree
+from deployments.integrity.envelope import key_id, private_key
+from deployments.integrity.finding import IntegrityError
 from deployments.integrity.project import read_project
+from deployments.integrity.registry import Registry, RegistryError, Unreachable
+from deployments.integrity.release import Site
+from deployments.integrity.rollout import Rollout, local_key, roll_out
+from deployments.integrity.source import read_source
 from deployments.server import RegistrationError, Server
 from deployments.specs import ROOT, Deployment, SpecError, lint, load
 
+LOCAL_KEY = ROOT / ".pipeline/stack/key.pem"
 Say = Callable[[str], None]
 
 
@@ -24,6 +46,59 @@ def declared(version: str) -> list[Deployment]:
     if problems:
         raise SpecError(problems)
     return deployments
+
+
+@dataclass(frozen=True)
+class Registered:
+    """What a registration came to."""
+
+    rollout: Rollout
+    changes: tuple[Change, ...]
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything had to be done."""
+        return self.rollout.fresh or bool(self.changes)
+
+
+def register(
+    environment: Environment, *, releases: Path, key: Ed25519PrivateKey, reason: str, allow_dirty: bool, say: Say
+) -> Registered:
+    """Bring the server of PREFECT_API_URL to this tree. Releases are laid as `releases`/<version>/<role>.
+
+    Raises SpecError and IntegrityError for a tree that is not fit, before the server is touched, RegistrationError,
+    RegistryError or Unreachable for a server that does not take it.
+    """
+    declared(next_version())
+    rollout = roll_out(ROOT, releases, key, datetime.now(UTC), getpass.getuser(), reason, allow_dirty=allow_dirty)
+    if rollout.fresh:
+        say(f"expect release {rollout.version} of {', '.join(sorted(rollout.roles))}")
+    done = apply(declared(rollout.version), environment, say)
+    result = Registered(rollout, tuple(done))
+    if not result.changed:
+        say(f"no change: release {rollout.version} is registered as it is declared")
+    return result
+
+
+def next_version() -> str:
+    """The version that this tree would be released as on a server that expects nothing yet."""
+    source = read_source(ROOT)
+    return f"{source.height}+{source.commit[:12]}" + (".dirty" if source.changed else "")
+
+
+def expected_version(key: Ed25519PrivateKey | None) -> str | None:
+    """The version that the server expects, if that is this very tree in every role."""
+    project, site = read_project(ROOT), Site.here(ROOT)
+    keys = {**site.keys, **({key_id(key.public_key()): key.public_key()} if key else {})}
+    with Registry.connect(keys) as registry:
+        answers = {name: registry.answer(project.project, name) for name in project.roles}
+    versions = set()
+    for name, answer in answers.items():
+        spec = project.role(name)
+        if answer is None or answer[1].expected.code != read_tree(ROOT, spec.ships, project.ignore).digest:
+            return None
+        versions.add(answer[1].expected.version)
+    return versions.pop() if len(versions) == 1 else None
 
 
 def plan(deployments: Sequence[Deployment], environment: Environment) -> list[Change]:
@@ -53,3 +128,75 @@ def apply(deployments: Sequence[Deployment], environment: Environment, say: Say)
 
 def _differences(server: Server, wanted: list[Resource]) -> list[Change]:
     return changes(wanted, server.resources(wanted))
+
+
+class Where(StrEnum):
+    """The environments."""
+
+    LOCAL = "local"
+    PRODUCTION = "production"
+
+
+cli = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@cli.command()
+def main(
+    env: Annotated[Where, typer.Option(help="Where to register.")],
+    plan_only: Annotated[bool, typer.Option("--plan", help="Show the difference and change nothing.")] = False,
+    home: Annotated[
+        str | None,
+        typer.Option(help="The workspace: a folder, or block:TYPE/NAME. Default locally: .pipeline/simulated."),
+    ] = None,
+    data: Annotated[Path | None, typer.Option(help="Folder of seasons (docs/data.md). Default: simulated.")] = None,
+    schedules: Annotated[bool, typer.Option(help="Locally: let schedules start runs by themselves.")] = False,
+    pool_type: Annotated[str, typer.Option(help="In production: the type of the workers.")] = "guarded-process",
+    image: Annotated[
+        list[str] | None, typer.Option(help="In production: POOL=IMAGE@sha256:..., for each pool.")
+    ] = None,
+    releases: Annotated[Path, typer.Option(help="Folder in which releases are laid.")] = ROOT / ".pipeline/releases",
+    key: Annotated[
+        Path | None, typer.Option(envvar="INTEGRITY_SIGNING_KEY", help="PEM file of the key that signs releases.")
+    ] = None,
+    allow_dirty: Annotated[bool, typer.Option(help="Release uncommitted files too; marked for ever.")] = False,
+    reason: Annotated[str, typer.Option(help="Why; kept in the registry.")] = "deploy",
+) -> None:
+    """Bring the Prefect server of PREFECT_API_URL to what this tree declares.
+
+    Exit code 0: it is as declared. 1: it could not be brought there, with why. 2 with --plan: something differs.
+    """
+    console = Console(soft_wrap=True, highlight=False)
+    try:
+        environment = (
+            local(Path(home) if home else None, data, schedules)
+            if env == Where.LOCAL
+            else production(home, pool_type, image or [], data)
+        )
+        signing = _signing_key(env, key)
+        if not PREFECT_API_URL.value():
+            raise RegistrationError("PREFECT_API_URL is not set: say which server, or start one with `make up`")
+        if plan_only:
+            version = expected_version(signing)
+            if version is None:
+                console.print(f"expect release {next_version()} of {', '.join(read_project(ROOT).roles)}")
+            todo = plan(declared(version or next_version()), environment)
+            for change in todo:
+                console.print(change.text())
+            console.print("no change" if version and not todo else f"{len(todo)} changes; nothing was written")
+            raise typer.Exit(0 if version and not todo else 2)
+        register(environment, releases=releases, key=signing, reason=reason, allow_dirty=allow_dirty, say=console.print)
+    except (SpecError, RegistrationError, IntegrityError, RegistryError, Unreachable, ValueError) as error:
+        console.print(f"[bold red]not registered:[/] {error}")
+        raise typer.Exit(1) from None
+
+
+def _signing_key(env: Where, path: Path | None) -> Ed25519PrivateKey:
+    if path is not None:
+        return private_key(path.read_bytes())
+    if env == Where.LOCAL:
+        return local_key(LOCAL_KEY)
+    raise RegistrationError("no signing key: pass --key, or set INTEGRITY_SIGNING_KEY, to the PEM file of the deployer")
+
+
+if __name__ == "__main__":
+    cli()
