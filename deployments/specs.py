@@ -19,6 +19,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT_FILE = ROOT / "prefect.yaml"
 ZONE = "America/New_York"
+WHY = {
+    ZONE: "the day's hours are New York's, in summer and winter",
+    # Measured on Prefect's own schedule; tests/deployments/test_specs.py holds it.
+    "UTC": "in a zone with daylight saving the hour that autumn repeats would have no runs the second time",
+}
 GUARD_STEP = "deployments.integrity.steps.verify_release"
 # `42+31544709b3d4`, `42+31544709b3d4.dirty`: a number and a commit. A word such as `latest` names no code.
 VERSION = re.compile(r"\d+\+[0-9a-f]{12}(\.dirty)?")
@@ -43,8 +48,13 @@ class Schedule(_Strict):
 
     slug: str = Field(min_length=1)
     cron: str
-    timezone: Literal["America/New_York"]
+    timezone: Literal["America/New_York", "UTC"]
     parameters: dict[str, Any] = {}
+
+    @property
+    def has_hour(self) -> bool:
+        """Whether it is tied to hours of the day."""
+        return self.cron.split()[1:2] != ["*"]
 
     @property
     def clock(self) -> CronSchedule:
@@ -175,6 +185,9 @@ def _schedules(item: Deployment) -> Iterable[str]:
     if item.schedules and item.concurrency_limit is None:
         yield "has schedules but no concurrency_limit: a late run and a fresh one would race"
     for schedule in item.schedules:
+        zone = ZONE if schedule.has_hour else "UTC"
+        if schedule.timezone != zone:
+            yield f"schedule {schedule.slug}: {schedule.cron!r} must be in {zone}, not {schedule.timezone}: {WHY[zone]}"
         try:
             _ = schedule.clock
         except ValidationError as error:

@@ -39,10 +39,10 @@ def _told(item: Resource) -> dict[str, Any]:
     fields = {name: value for name, value in item.fields.items() if name != "base_job_template"}
     if item.kind == Kind.DEPLOYMENT:
         form = fields.pop("parameter_openapi_schema")
-        fields["takes"] = {
-            name: field.get("description", "-") + (f" Only {field['enum'][0]}." if "enum" in field else "")
+        fields["takes"] = [
+            f"{name} (only {field['enum'][0]})" if "enum" in field else name
             for name, field in form["properties"].items()
-        }
+        ]
     return fields
 
 
