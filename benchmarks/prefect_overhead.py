@@ -109,7 +109,7 @@ def _busiest_day(data: Path) -> dt.date:
 
 def as_a_new_process() -> None:
     """Forget what a process remembers between runs: a daily run is a process of its own and reads the store anew."""
-    for memory in (flows.run._workspace, flows.run._source, flows.run._ledger, code_fingerprint):
+    for memory in (flows.run._workspace, flows.run._source, flows.run._ledger):
         memory.cache_clear()
     gc.collect()
 

@@ -22,8 +22,9 @@ from flows.execution import execution, placed
 from flows.history import HistoryMissing, build_history
 from flows.narration import narrate
 from flows.phases import PHASE_FLOWS, grading, ingest, predictions, publish, target_list
+from flows.release import prove, stamp, unchanged
 from flows.report import DayReport, DayState, PhaseReport, coverage_of, eastern, markdown, top_edges
-from flows.run import Run, code_fingerprint, home_of, new_run_id, utc_now
+from flows.run import Run, home_of, new_run_id, utc_now
 from flows.slate import slate
 from flows.terminal import local_run, show_report
 from flows.train import model_for
@@ -130,10 +131,10 @@ class _Day:
 
     def __init__(self, mode: Mode, game_day: dt.date, as_of: dt.datetime | None, data: Path | None, home: Path) -> None:
         run_id = new_run_id(mode, game_day)
-        fingerprint = code_fingerprint()
+        self.code = prove()
         probe = Run(
             run_id=run_id, mode=mode, game_day=game_day, as_of=as_of or utc_now(), data=data, home=home,
-            fingerprint=fingerprint,
+            fingerprint=stamp(self.code),
         )  # fmt: skip
         schedule = slate(probe)
         planned = plan(mode, game_day, schedule, registry(), as_of)
@@ -188,7 +189,8 @@ class _Day:
         narrate("freshness", "checked", f"{len(needs) - len(stale)} of {len(needs)} tables reach the last game day")
 
     def published(self, model_id: str) -> None:
-        """Publish what is in the store."""
+        """Publish what is in the store, if it is all of one code: nobody deployed into this folder meanwhile."""
+        unchanged(self.code)
         self.model_id = model_id
         self.publication = publish(self.run, self.plan, self.reasons)
 

@@ -16,11 +16,11 @@ from prefect.states import Cancelling
 from pydantic_core import to_jsonable_python
 
 from blocks.execution import Execution
-from deployments.integrity import preflight
 from deployments.integrity.finding import IntegrityError
 from deployments.integrity.steps import WRONG_RELEASE
 from flows.narration import narrate
 from flows.phases import Targets, told
+from flows.release import accept, release_of
 from flows.run import Run
 from tasks.engine.ledger import State
 from tasks.engine.plan import Step
@@ -51,6 +51,11 @@ def placed(subflow: Flow[..., list[Outcome]], where: Execution) -> PhaseCall:
 
     def on_pool(run: Run, targets: Targets, steps: list[Step], **more: Any) -> list[Outcome]:
         child = _run_on_pool(subflow.name, run, where.minutes, targets=targets, steps=steps, **more)
+        if (other := _declined(run, child)) is not None:
+            narrate(
+                f"{subflow.name} on its pool", "declined", f"it is on {other} by now: done here, on this run's code"
+            )
+            return subflow(run, targets, steps, **more)
         outcomes = read_back(run, steps, child)
         for outcome in outcomes:
             narrate(outcome.processor, outcome.state.value, told(outcome))
@@ -65,7 +70,7 @@ def read_back(run: Run, steps: Iterable[Step], child: FlowRun) -> list[Outcome]:
     A step whose row is missing or still open has failed, with what became of the child as the reason. Nothing is
     taken from a child whose release is not ours: all its steps are blocked.
     """
-    refusal = _refusal(child)
+    refusal = _refusal(run, child)
     if refusal is not None:
         return [_without_rows(step, State.BLOCKED, f"WrongRelease: {refusal}") for step in steps]
     rows = {row["processor"]: row for row in run.ledger.runs(run_id=run.run_id)}
@@ -103,7 +108,18 @@ def _cancelled(child: FlowRun) -> FlowRun:
         return client.read_flow_run(child.id)
 
 
-def _refusal(child: FlowRun) -> str | None:
+def _declined(run: Run, child: FlowRun) -> str | None:
+    """The release of a child that would not work for this run because its pool has gone on to another one.
+
+    It declined before it wrote anything (flows/release.py), so a day that is under way when a release is rolled out
+    ends on the code it began with: this process has all of it.
+    """
+    other = str(child.labels.get("integrity.release") or "")
+    failed = child.state is not None and child.state.type == StateType.FAILED
+    return other if failed and other and other != release_of(run.fingerprint) else None
+
+
+def _refusal(run: Run, child: FlowRun) -> str | None:
     """Why nothing of a child may be used: the guard refused it, or it completed as another release than this run's."""
     state = child.state
     if state is not None and state.name == WRONG_RELEASE:
@@ -111,7 +127,7 @@ def _refusal(child: FlowRun) -> str | None:
     if state is None or state.type != StateType.COMPLETED:
         return None  # what it did not do is not in the ledger, and is told so
     try:
-        preflight.accept_child(preflight.fingerprint(), child.labels)
+        accept(run.fingerprint, child.labels)
     except IntegrityError as error:
         return str(error)
     return None

@@ -12,6 +12,7 @@ from prefect.runtime import flow_run
 
 from blocks.warehouse import DayRange
 from flows.narration import narrate
+from flows.release import hold_to
 from flows.run import Run, utc_now
 from flows.slate import scheduled
 from tasks.catalog import registry
@@ -137,6 +138,7 @@ def _run_steps(
     degraded: Iterable[str] = (),
 ) -> list[Outcome]:
     """Run the steps in order. One that fails does not stop the others: what needs it will say so."""
+    hold_to(run.fingerprint)
     shop = run.shop(landed or {}, model)
     job = run.job(targets_frame(targets), flow_run.get_id(), degraded)
 

@@ -14,8 +14,8 @@ from pydantic import AwareDatetime, Field
 
 from blocks.warehouse import DayRange
 from blocks.workspace import LocalWorkspace, Workspace, saved_workspace
-from deployments.integrity.digest import read_tree
 from flows.choice import name_of, origin_of, source_of
+from flows.release import prove, stamp
 from tasks.catalog import registry
 from tasks.engine.ledger import Ledger
 from tasks.engine.plan import Frozen
@@ -28,8 +28,6 @@ from tasks.sources.live.web import Clock
 
 HOME = Path(".pipeline")
 BLOCK = "block:"
-ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("flows", "tasks", "blocks", "deployments")
 
 
 class Run(Frozen):
@@ -93,11 +91,9 @@ def utc_now() -> dt.datetime:
     return dt.datetime.now(dt.UTC)
 
 
-@lru_cache(maxsize=1)
 def code_fingerprint() -> str:
-    """The digest over every source file of the pipeline, as it lies here."""
-    tree = read_tree(ROOT, [f"{package}/**/*.py" for package in PACKAGES])
-    return f"sha256:{tree.digest}"
+    """The stamp of the code that runs: its release, or of a working copy `unreleased`, and the digest of its files."""
+    return stamp(prove())
 
 
 def new_run_id(mode: Mode, game_day: dt.date) -> str:

@@ -4,7 +4,7 @@ exception.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
@@ -82,6 +82,10 @@ class Report:
     def plus(self, more: Iterable[Finding], elapsed_ms: float = 0.0) -> Report:
         """The same report with further findings."""
         return replace(self, findings=(*self.findings, *more), elapsed_ms=round(self.elapsed_ms + elapsed_ms, 2))
+
+    def without(self, codes: Collection[str]) -> Report:
+        """The same report without findings of these codes."""
+        return replace(self, findings=tuple(f for f in self.findings if f.code not in codes))
 
     def headline(self) -> str:
         """One line that fits a state message: every reason, shortly."""

@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from uuid import UUID
 
 from .digest import compare, read_tree
 from .envelope import EnvelopeError
@@ -17,7 +18,7 @@ from .guard import Question, Run, Verdict, unsigned, verify
 from .manifest import Predicate
 from .project import read_project
 from .release import Site
-from .verifier import check_origin, check_place
+from .verifier import SUPERSEDED, check_origin, check_place
 
 UNRELEASED = "unreleased"
 
@@ -40,8 +41,9 @@ def fingerprint(role: str | None = None, now: datetime | None = None, root: Path
 
     A run that a deployment made must be the release that the registry expects of the role its pull step
     proved; where no pull step ran (`serve()`), of `role`, or else of the role the release file claims. A run
-    started by hand is held against the release file that lies here; in a working copy that holds none it is
-    `unreleased`, with its digest.
+    that its pull step admitted goes on although a newer release is expected meanwhile: it ends on the code it
+    began with. A run started by hand is held against the release file that lies here; in a working copy that
+    holds none it is `unreleased`, with its digest.
     """
     now = now or datetime.now(UTC)
     site = Site.here(root)
@@ -51,12 +53,15 @@ def fingerprint(role: str | None = None, now: datetime | None = None, root: Path
     if deployed is None:
         verdict = _local(site, role)
     else:
-        run, question = deployed
-        question = question or Question(read_project(site.root).project, role or _claimed_role(site))
-        verdict = verify(site, question, now, run=run, extra=lambda m: _loaded(site, m))
+        question = deployed.question or Question(read_project(site.root).project, role or _claimed_role(site))
+        verdict = verify(site, question, now, run=deployed.run, extra=lambda m: _loaded(site, m))
+        if deployed.admitted and verdict.envelope and verdict.envelope.digest == deployed.admitted:
+            verdict = replace(verdict, report=verdict.report.without(SUPERSEDED))
     manifest = verdict.proven()
-    release, digest = manifest.release.version, manifest.code.digest
-    return Fingerprint(manifest.project, manifest.role, release, digest, verdict.stamp(), site, manifest)
+    release, digest, labels = manifest.release.version, manifest.code.digest, verdict.stamp()
+    if deployed is not None and not deployed.admitted:
+        _label(deployed.flow_run_id, labels)
+    return Fingerprint(manifest.project, manifest.role, release, digest, labels, site, manifest)
 
 
 def unchanged(stamped: Fingerprint) -> None:
@@ -79,22 +84,22 @@ def unchanged(stamped: Fingerprint) -> None:
         raise IntegrityError(Report(f"{stamped.project}/{stamped.role}", (finding,)))
 
 
-def accept_child(parent: Fingerprint, child: Mapping[str, object], allowed: tuple[str, ...] = ()) -> str:
-    """The release of a child run, from its labels; IntegrityError if it is neither the parent's nor
+def accept_child(release: str, child: Mapping[str, object], allowed: tuple[str, ...] = ()) -> str:
+    """The release of a child run, from its labels; IntegrityError if it is neither the parent's `release` nor
     `allowed`.
 
     `allowed` lists release versions (`42+0123456789ab`) that the plan takes results from beside its own.
     """
     found = str(child.get("integrity.release") or "")
-    if found and found in {parent.release, *allowed}:
+    if found and found in {release, *allowed}:
         return found
     finding = Finding(
         "run.child",
-        " or ".join([f"a result of release {parent.release}", *allowed]),
+        " or ".join([f"a result of release {release}", *allowed]),
         f"one of release {found}" if found else "one that carries no release",
         "bring the child's pool to this release, or list its release in the plan",
     )
-    raise IntegrityError(Report(f"{parent.project}/{parent.role}", (finding,)))
+    raise IntegrityError(Report("child run", (finding,)))
 
 
 def _unreleased(site: Site, role: str | None) -> Fingerprint:
@@ -134,21 +139,41 @@ def _loaded(site: Site, manifest: Predicate) -> list[Finding]:
     return list(check_origin(site.root, manifest.code.roots, sys.path))
 
 
-def _deployed_run() -> tuple[Run, Question | None] | None:
-    """The current flow run, if a deployment made it, and whom to ask about: both as the server has them."""
+@dataclass(frozen=True)
+class _Deployed:
+    """The current flow run, if a deployment made it, as the server has it. `admitted` is the digest of the
+    manifest that its pull step proved; a run without a work pool has no pull step that could.
+    """
+
+    flow_run_id: UUID
+    run: Run
+    question: Question | None
+    admitted: str
+
+
+def _deployed_run() -> _Deployed | None:
     from prefect.client.orchestration import get_client
     from prefect.context import FlowRunContext
 
     context = FlowRunContext.get()
-    run = context.flow_run if context else None
-    if run is None or run.deployment_id is None:
+    if context is None or context.flow_run is None or context.flow_run.deployment_id is None:
         return None
     with get_client(sync_client=True) as client:
-        entrypoint = client.read_deployment(run.deployment_id).entrypoint
-    project, role = (str(run.labels.get(f"integrity.{name}") or "") for name in ("project", "role"))
+        run = client.read_flow_run(context.flow_run.id)  # labels are younger than the run that the engine holds
+        entrypoint = client.read_deployment(context.flow_run.deployment_id).entrypoint
+    said = {name: str(run.labels.get(f"integrity.{name}") or "") for name in ("project", "role", "manifest")}
     question = None
-    if project and role:
-        question = Question(project, role)
+    if said["project"] and said["role"]:
+        question = Question(said["project"], said["role"])
     elif run.work_pool_name:
         question = Question(pool=run.work_pool_name)
-    return Run(run.deployment_version, entrypoint), question
+    admitted = said["manifest"] if run.work_pool_name else ""
+    return _Deployed(run.id, Run(run.deployment_version, entrypoint), question, admitted)
+
+
+def _label(flow_run_id: UUID, labels: Mapping[str, str]) -> None:
+    """Stamp a run that no pull step has stamped, so that whoever started it can see which release it was."""
+    from prefect.client.orchestration import get_client
+
+    with get_client(sync_client=True) as client:
+        client.update_flow_run_labels(flow_run_id, dict(labels))

@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -16,9 +16,13 @@ from . import events
 from .finding import Finding, IntegrityError, Report, Severity
 from .guard import Question, Run, Verdict, verify
 from .release import Site
-from .verifier import check_origin
+from .verifier import SUPERSEDED, check_origin
 
 WRONG_RELEASE = "WrongRelease"
+AWAITING_RELEASE = "AwaitingRelease"
+HANDED_BACK = "integrity.handed-back"
+MOST_HANDED_BACK = 3
+HANDED_BACK_FOR = timedelta(seconds=10)
 
 
 def verify_release(project: str | None = None, role: str | None = None, root: str | None = None) -> dict[str, str]:
@@ -29,7 +33,9 @@ def verify_release(project: str | None = None, role: str | None = None, root: st
     folder, by default INTEGRITY_ROOT or the nearest above the working folder; the flow is loaded from there.
     Returns the release's stamp, so that Prefect emits its step event. On a refusal the run ends as Failed,
     named WrongRelease, its message says why, and the process exits with 0 so that no platform tries again; if
-    the server can't be told, it raises.
+    the server can't be told, it raises. Where all that is wrong is that a newer release was registered between
+    the worker's last look and this one, the run is handed back to its pool, a few times, for a worker of the
+    newer release.
     """
     now = datetime.now(UTC)
     flow_run_id = os.environ.get("PREFECT__FLOW_RUN_ID")
@@ -40,6 +46,10 @@ def verify_release(project: str | None = None, role: str | None = None, root: st
         print(f"[integrity] {verdict.report.text()}", file=sys.stderr, flush=True)
         if run is None:
             raise IntegrityError(verdict.report)
+        if {f.code for f in verdict.report.refused} <= SUPERSEDED and _hand_back(run, verdict, now):
+            run_log.warning("handed back to %s, for a worker of the expected release", question)
+            _flush_log()
+            raise SystemExit(0)
         _refuse(run, verdict, question, now)
         if site is not None:
             run_log.info(events.tell(site, events.RUN_BLOCKED, question, verdict, now))
@@ -106,6 +116,27 @@ def _refuse(run: Any, verdict: Verdict, question: Question, now: datetime) -> No
     state: State[None] = Failed(name=WRONG_RELEASE, message=verdict.report.headline())
     with get_client(sync_client=True) as client:
         client.set_flow_run_state(run.id, state, force=True)
+
+
+def _hand_back(run: Any, verdict: Verdict, now: datetime) -> bool:
+    """Make the run wait for another worker, and count it; False once it has been handed back often enough."""
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.objects import State, StateDetails, StateType
+
+    times = int(run.labels.get(HANDED_BACK) or 0)
+    if times >= MOST_HANDED_BACK or not run.work_pool_name:
+        return False
+    at = now + HANDED_BACK_FOR
+    state: State[None] = State(
+        type=StateType.SCHEDULED,
+        name=AWAITING_RELEASE,
+        message=verdict.report.headline(),
+        state_details=StateDetails(scheduled_time=at),
+    )
+    with get_client(sync_client=True) as client:
+        client.update_flow_run_labels(run.id, {HANDED_BACK: times + 1})
+        client.set_flow_run_state(run.id, state, force=True)
+    return True
 
 
 def _attest(run: Any, verdict: Verdict, stamp: dict[str, str], question: Question, now: datetime) -> None:

@@ -25,6 +25,7 @@ from .runtime import check_clock, check_settings, check_zones, interpreter
 
 NEVER_IMPORTED = {"tests", "test", "docs", "conftest", "setup", "noxfile", "tasks_local"}
 EXPIRY_WARNING_DAYS = 7
+SUPERSEDED = frozenset({"release.older", "release.withdrawn"})  # right in itself, and no longer the expected one
 
 
 @dataclass(frozen=True, slots=True)

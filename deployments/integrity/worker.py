@@ -23,6 +23,7 @@ from .envelope import EnvelopeError
 from .finding import Finding, Report
 from .guard import Question, Verdict, verify, verify_fully
 from .release import Site
+from .verifier import SUPERSEDED
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import FlowRun
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 EXIT_REFUSED = 78  # sysexits' EX_CONFIG: a restart of the same image changes nothing
 EXIT_DRAINED = 75  # sysexits' EX_TEMPFAIL: a newer release is expected, restart on its image
 UNREACHABLE = "registry.unreachable"
-NEWER_RELEASE = frozenset({"release.older", "release.withdrawn", "release.replaced"})
+NEWER_RELEASE = SUPERSEDED | {"release.replaced"}
 
 
 def utc_now() -> datetime:

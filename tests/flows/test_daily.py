@@ -41,7 +41,7 @@ def test_every_prediction_says_where_it_comes_from(finished: Finished) -> None:
     row = finished.read("predictions").row(0, named=True)
     assert row["run_id"] == finished.report.run_id
     assert row["model_id"] == finished.report.model_id
-    assert row["release"].startswith("sha256:")
+    assert row["release"].startswith("unreleased sha256:")
     assert row["model_hash"][:12] == row["model_id"][-12:]
 
 

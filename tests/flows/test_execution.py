@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import json
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
@@ -15,7 +14,7 @@ from prefect.states import Cancelling, Completed, Crashed, Failed, Running
 from pydantic_core import to_jsonable_python
 
 from blocks.execution import Execution
-from deployments.integrity import preflight
+from flows import execution as execution_module
 from flows.execution import execution, placed, read_back
 from flows.phases import analytics, precompute, predictions, raw
 from flows.run import Run
@@ -24,23 +23,18 @@ from tasks.engine import ledger
 from tasks.engine.gate import Verdict, decide
 from tasks.engine.plan import Step, steps_of
 from tasks.engine.processor import Mode, Phase
+from tasks.engine.runner import Outcome
 
 DAY = dt.date(2025, 12, 29)
 NOON = dt.datetime(2025, 12, 29, 17, tzinfo=dt.UTC)
 STEPS = [step for step in steps_of(Mode.SAME_DAY, registry()) if step.phase == Phase.PRECOMPUTE]
 RELEASE = "42+31544709b3d4"
+STAMP = f"{RELEASE} sha256:7c3065c8b258"
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
-    return Run(run_id="r1", mode=Mode.SAME_DAY, game_day=DAY, as_of=NOON, home=tmp_path, fingerprint="x")  # type: ignore[call-arg]
-
-
-@pytest.fixture(autouse=True)
-def released(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The parent is of a release."""
-    parent = SimpleNamespace(project="courtside", role="all", release=RELEASE)
-    monkeypatch.setattr(preflight, "fingerprint", lambda: parent)
+    return Run(run_id="r1", mode=Mode.SAME_DAY, game_day=DAY, as_of=NOON, home=tmp_path, fingerprint=STAMP)  # type: ignore[call-arg]
 
 
 def child(state: State[Any], release: str = RELEASE) -> FlowRun:
@@ -137,3 +131,24 @@ def test_a_phase_gets_its_parameters_back_from_json_as_they_were(run: Run) -> No
     given = {"run": run, "targets": [(DAY, NOON)], "steps": STEPS, "landed": {"schedule": "schedule/x.json"}}
     sent = json.loads(json.dumps(to_jsonable_python(given)))
     assert precompute.validate_parameters(sent) == given
+
+
+def test_a_phase_whose_pool_went_on_to_another_release_is_done_here_on_the_runs_own_code(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A release rolled out in the middle of a day: the pool's worker is newer, and declines before it writes."""
+    done: list[Run] = []
+
+    def in_process(run: Run, targets: object, steps: list[Step], **more: object) -> list[Outcome]:
+        done.append(run)
+        return []
+
+    monkeypatch.setattr(execution_module, "_run_on_pool", lambda *a, **k: child(Failed(), release="43+000000000000"))
+    in_process.name = "precompute"  # type: ignore[attr-defined]
+    assert placed(in_process, Execution(pools=["precompute"]))(run, [], STEPS) == []  # type: ignore[arg-type]
+    assert done == [run]
+
+
+@pytest.mark.parametrize("state", [Completed(), Crashed(), Failed(name="WrongRelease")])
+def test_only_a_phase_that_declined_is_done_here(run: Run, state: State[Any]) -> None:
+    assert execution_module._declined(run, child(state)) is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -12,6 +13,8 @@ from deployments.integrity.finding import IntegrityError
 from deployments.integrity.guard import Run
 
 from .conftest import NOW, Placed
+
+DEPLOYED = preflight._Deployed(UUID(int=7), Run("7+0123456789ab", None), None, "")
 
 
 @pytest.fixture
@@ -55,7 +58,7 @@ def test_the_role_a_flow_names_must_be_the_releases(site: Placed) -> None:
 
 def test_a_deployed_run_is_never_unreleased(site: Placed, monkeypatch: pytest.MonkeyPatch) -> None:
     site.site.release_file.unlink()
-    monkeypatch.setattr(preflight, "_deployed_run", lambda: (Run("7+0123456789ab", None), None))
+    monkeypatch.setattr(preflight, "_deployed_run", lambda: DEPLOYED)
     monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
     with pytest.raises(IntegrityError, match=r"release\.json can't be read"):
         preflight.fingerprint(now=NOW)
@@ -71,18 +74,18 @@ def test_files_that_changed_under_a_run_are_noticed_at_its_end(site: Placed) -> 
 
 def test_a_childs_result_is_taken_from_the_same_release_or_one_the_plan_allows(site: Placed) -> None:
     parent = preflight.fingerprint(now=NOW)
-    assert preflight.accept_child(parent, {"integrity.release": parent.release}) == parent.release
+    assert preflight.accept_child(parent.release, {"integrity.release": parent.release}) == parent.release
     other = {"integrity.release": "6+0123456789ab"}
     with pytest.raises(IntegrityError, match=r"run\.child.*6\+0123456789ab"):
-        preflight.accept_child(parent, other)
-    assert preflight.accept_child(parent, other, allowed=("6+0123456789ab",)) == "6+0123456789ab"
+        preflight.accept_child(parent.release, other)
+    assert preflight.accept_child(parent.release, other, allowed=("6+0123456789ab",)) == "6+0123456789ab"
 
 
 @pytest.mark.parametrize("labels", [{}, {"integrity.release": ""}, {"other": "x"}])
 def test_a_child_that_carries_no_release_is_refused(site: Placed, labels: dict[str, str]) -> None:
     parent = preflight.fingerprint(now=NOW)
     with pytest.raises(IntegrityError, match="carries no release"):
-        preflight.accept_child(parent, labels)
+        preflight.accept_child(parent.release, labels)
 
 
 def test_the_pull_step_raises_where_there_is_no_run_to_refuse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
