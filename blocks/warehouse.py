@@ -103,18 +103,11 @@ class Warehouse(Block, abc.ABC):
         self, table: TableSpec, frame: pl.DataFrame, days: Iterable[dt.date]
     ) -> Mapping[dt.date, Partition]:
         """Replace the partition of every day in `days` by that day's rows of `frame` (none: an empty partition)."""
-        wanted = sorted(set(days))
-        by_day = frame.partition_by(PARTITION_COLUMN, as_dict=True, maintain_order=True)
-        strangers = sorted(str(day) for (day,) in by_day if day not in set(wanted))
-        if strangers:
-            raise WarehouseError(
-                f"{table.name}: rows for game days that were not asked for: {', '.join(strangers[:5])}"
-            )
-        frames = [by_day.get((day,), frame.clear()) for day in wanted]
+        by_day = frames_by_day(table, frame, days)
         # Waiting for the disk is most of a small write: side by side, many waits are one.
         with ThreadPoolExecutor(WRITERS) as pool:
-            written = pool.map(self.replace, repeat(table), wanted, frames)
-            return dict(zip(wanted, written, strict=True))
+            written = pool.map(self.replace, repeat(table), by_day, by_day.values())
+            return dict(zip(by_day, written, strict=True))
 
     def latest_day(self, table: str, before: dt.date) -> dt.date | None:
         """The last game day earlier than `before` that has a partition, or None."""
@@ -135,14 +128,11 @@ class LocalWarehouse(Warehouse):
 
     folder: Path = Field(description="Folder that holds the tables; created on first write.")
 
-    _memory: _FrameMemory = PrivateAttr(default_factory=lambda: _FrameMemory())
+    _memory: FrameMemory = PrivateAttr(default_factory=lambda: FrameMemory())
 
     def replace(self, table: TableSpec, game_day: dt.date, frame: pl.DataFrame) -> PartitionFile:
         """See Warehouse.replace. The commit point is the rename of the CURRENT pointer."""
-        _check_columns(table, frame)
-        if not frame.filter(pl.col(PARTITION_COLUMN).ne_missing(pl.lit(game_day))).is_empty():
-            found = frame[PARTITION_COLUMN].unique().sort().to_list()[:3]
-            raise WarehouseError(f"{table.name}: partition {game_day} was given rows of {[str(day) for day in found]}")
+        check_frame(table, game_day, frame)
         return self._partition(table.name, game_day).replace(frame)
 
     def read(
@@ -215,19 +205,21 @@ class LocalWarehouse(Warehouse):
 
 
 @dataclass
-class _FrameMemory:
-    """The last few frames read, by the content that they hold: immutable files can never go stale."""
+class FrameMemory:
+    """The last few frames read, by the content that they hold: what is named by its content can never go stale."""
 
     capacity: int = 12
     frames: dict[tuple[object, ...], pl.DataFrame] = field(default_factory=dict)
 
     def get(self, key: tuple[object, ...]) -> pl.DataFrame | None:
+        """The frame of this content, if it is remembered."""
         frame = self.frames.pop(key, None)
         if frame is not None:
             self.frames[key] = frame
         return frame
 
     def put(self, key: tuple[object, ...], frame: pl.DataFrame) -> None:
+        """Remember a frame, and forget the one that was not asked for the longest."""
         while len(self.frames) >= self.capacity:
             self.frames.pop(next(iter(self.frames)))
         self.frames[key] = frame
@@ -242,7 +234,26 @@ def _days(read: list[PartitionFile]) -> DayRange:
     return DayRange(read[0].game_day, read[-1].game_day)
 
 
-def _check_columns(table: TableSpec, frame: pl.DataFrame) -> None:
+def frames_by_day(table: TableSpec, frame: pl.DataFrame, days: Iterable[dt.date]) -> dict[dt.date, pl.DataFrame]:
+    """Each day's rows of `frame`, in order of the days. Raises WarehouseError for rows of a day not in `days`."""
+    wanted = sorted(set(days))
+    by_day = frame.partition_by(PARTITION_COLUMN, as_dict=True, maintain_order=True)
+    strangers = sorted(str(day) for (day,) in by_day if day not in set(wanted))
+    if strangers:
+        raise WarehouseError(f"{table.name}: rows for game days that were not asked for: {', '.join(strangers[:5])}")
+    return {day: by_day.get((day,), frame.clear()) for day in wanted}
+
+
+def check_frame(table: TableSpec, game_day: dt.date, frame: pl.DataFrame) -> None:
+    """Raise WarehouseError if `frame` has not exactly the table's columns, or rows of another day than `game_day`."""
+    check_columns(table, frame)
+    if not frame.filter(pl.col(PARTITION_COLUMN).ne_missing(pl.lit(game_day))).is_empty():
+        found = frame[PARTITION_COLUMN].unique().sort().to_list()[:3]
+        raise WarehouseError(f"{table.name}: partition {game_day} was given rows of {[str(day) for day in found]}")
+
+
+def check_columns(table: TableSpec, frame: pl.DataFrame) -> None:
+    """Raise WarehouseError if `frame` has not exactly the table's columns and types."""
     if dict(frame.schema) != dict(table.polars_schema):
         expected, found = table.polars_schema, frame.schema
         wrong = [

@@ -1,4 +1,4 @@
-"""What the embedded warehouse promises to one process: partitions are whole, stable, checked and never confused."""
+"""What the embedded warehouse promises beside the contract: files are whole, stable, checked and never confused."""
 
 from __future__ import annotations
 
@@ -10,20 +10,8 @@ import polars as pl
 import pytest
 
 from blocks.partition import CURRENT, CorruptPartition, PartitionFolder, WarehouseError
-from blocks.warehouse import DayRange, LocalWarehouse, TableSpec
-
-DAY = dt.date(2025, 12, 29)
-EVE = DAY - dt.timedelta(days=1)
-TABLE = TableSpec(
-    "points", {"game_day": pl.Date(), "player_id": pl.Int64(), "points": pl.Float64()}, ("game_day", "player_id")
-)
-
-
-def rows(day: dt.date = DAY, count: int = 3, points: float = 10.0) -> pl.DataFrame:
-    return pl.DataFrame(
-        {"game_day": [day] * count, "player_id": list(range(count)), "points": [points + n for n in range(count)]},
-        schema=TABLE.polars_schema,
-    )
+from blocks.warehouse import DayRange, LocalWarehouse
+from tests.blocks.points import DAY, EVE, TABLE, rows
 
 
 @pytest.fixture
@@ -42,13 +30,6 @@ def disk(folder: Path) -> dict[str, tuple[int, int, bytes]]:
         for path in folder.rglob("*")
         if path.is_file()
     }
-
-
-def test_what_was_written_is_read(warehouse: LocalWarehouse) -> None:
-    partition = warehouse.replace(TABLE, DAY, rows())
-    assert partition.rows == 3
-    assert partition.game_day == DAY
-    assert warehouse.read(TABLE, [DAY]).equals(rows())
 
 
 def test_the_same_rows_again_touch_nothing_on_disk(warehouse: LocalWarehouse) -> None:
@@ -74,68 +55,6 @@ def test_a_replaced_partition_leaves_one_file_and_its_pointer(warehouse: LocalWa
     assert warehouse.read(TABLE, [DAY]).equals(rows(points=2.0, count=2))
 
 
-def test_rows_of_another_day_are_refused_and_nothing_is_written(warehouse: LocalWarehouse) -> None:
-    with pytest.raises(WarehouseError, match=r"points: partition 2025-12-29 was given rows of \['2025-12-28'"):
-        warehouse.replace(TABLE, DAY, pl.concat([rows(), rows(EVE)]))
-    assert warehouse.partitions(TABLE.name) == {}
-
-
-def test_a_row_without_a_game_day_is_refused(warehouse: LocalWarehouse) -> None:
-    lost = rows().with_columns(game_day=pl.lit(None, dtype=pl.Date))
-    with pytest.raises(WarehouseError, match="partition 2025-12-29"):
-        warehouse.replace(TABLE, DAY, pl.concat([rows(), lost]))
-
-
-@pytest.mark.parametrize(
-    ("frame", "said"),
-    [
-        (rows().drop("points"), "points is missing, not Float64"),
-        (rows().with_columns(team=pl.lit("NYK")), "team is String, not a column of the table"),
-        (rows().cast({"points": pl.Int64}), "points is Int64, not Float64"),
-    ],
-    ids=["missing", "unknown", "type"],
-)
-def test_other_columns_are_refused_by_name(warehouse: LocalWarehouse, frame: pl.DataFrame, said: str) -> None:
-    with pytest.raises(WarehouseError, match=f"points: the frame does not have the table's columns: {said}"):
-        warehouse.replace(TABLE, DAY, frame)
-    assert warehouse.tables() == []
-
-
-def test_a_day_without_rows_is_stored_and_is_not_a_missing_day(warehouse: LocalWarehouse) -> None:
-    warehouse.replace(TABLE, DAY, rows(count=0))
-    assert warehouse.partitions(TABLE.name)[DAY].rows == 0
-    assert EVE not in warehouse.partitions(TABLE.name)
-    assert warehouse.tables() == [TABLE.name]
-    assert warehouse.read(TABLE, [DAY]).equals(rows(count=0))
-
-
-def test_a_table_that_was_never_written_reads_as_no_rows_of_its_columns(warehouse: LocalWarehouse) -> None:
-    assert warehouse.read(TABLE, DayRange()).equals(rows(count=0))
-    assert warehouse.read(TABLE, DayRange(), ["points"]).columns == ["points"]
-    assert warehouse.latest_day(TABLE.name, before=DAY) is None
-
-
-def test_writing_days_stores_an_empty_partition_for_each_day_without_rows(warehouse: LocalWarehouse) -> None:
-    days = [EVE, DAY, DAY + dt.timedelta(days=1)]
-    written = warehouse.replace_each_day(TABLE, rows(DAY), days)
-    assert {day: part.rows for day, part in written.items()} == dict(zip(days, (0, 3, 0), strict=True))
-    assert {day: part.rows for day, part in warehouse.partitions(TABLE.name).items()} == {
-        day: part.rows for day, part in written.items()
-    }
-
-
-def test_writing_days_empties_the_partition_of_a_day_whose_rows_are_gone(warehouse: LocalWarehouse) -> None:
-    warehouse.replace(TABLE, DAY, rows())
-    warehouse.replace_each_day(TABLE, rows(EVE), [EVE, DAY])
-    assert warehouse.read(TABLE, [EVE, DAY]).equals(rows(EVE))
-
-
-def test_rows_of_a_day_that_was_not_asked_for_are_refused_and_nothing_is_written(warehouse: LocalWarehouse) -> None:
-    with pytest.raises(WarehouseError, match="points: rows for game days that were not asked for: 2025-12-28"):
-        warehouse.replace_each_day(TABLE, pl.concat([rows(), rows(EVE)]), [DAY])
-    assert warehouse.tables() == []
-
-
 def test_days_are_read_in_order_whatever_order_they_were_written_in(warehouse: LocalWarehouse) -> None:
     days = [DAY + dt.timedelta(days=n) for n in (3, 0, 2, 1)]
     for day in days:
@@ -144,20 +63,6 @@ def test_days_are_read_in_order_whatever_order_they_were_written_in(warehouse: L
     assert found["game_day"].unique(maintain_order=True).to_list() == sorted(days)[:3]
     assert found["player_id"].to_list() == [2, 1, 0] * 3
     assert warehouse.read(TABLE, days).equals(warehouse.read(TABLE, DayRange()))
-
-
-def test_columns_come_as_they_were_asked_for(warehouse: LocalWarehouse) -> None:
-    warehouse.replace(TABLE, DAY, rows())
-    assert warehouse.read(TABLE, [DAY], ["points", "game_day"]).columns == ["points", "game_day"]
-
-
-def test_a_column_that_was_added_later_reads_as_null_in_older_partitions(warehouse: LocalWarehouse) -> None:
-    warehouse.replace(TABLE, EVE, rows(EVE))
-    wider = TableSpec(TABLE.name, {**TABLE.schema, "team": pl.String()}, TABLE.key, version=2)
-    warehouse.replace(wider, DAY, rows().with_columns(team=pl.lit("NYK")))
-    found = warehouse.read(wider, DayRange())
-    assert found["team"].to_list() == [None] * 3 + ["NYK"] * 3
-    assert found.drop("team").equals(pl.concat([rows(EVE), rows()]))
 
 
 def test_plain_polars_reads_the_same_rows(warehouse: LocalWarehouse) -> None:
@@ -270,14 +175,6 @@ def test_rows_read_while_they_were_replaced_are_not_remembered_as_the_older_ones
     assert warehouse.read(TABLE, [DAY]).equals(old)
 
 
-def test_what_is_remembered_is_never_older_than_the_store(warehouse: LocalWarehouse) -> None:
-    writer = LocalWarehouse(folder=warehouse.folder)
-    for points in (1.0, 2.0, 1.0, 3.0, 2.0):
-        writer.replace(TABLE, DAY, rows(points=points))
-        assert warehouse.read(TABLE, [DAY]).equals(rows(points=points))
-        assert warehouse.read(TABLE, [DAY]).equals(rows(points=points))
-
-
 def test_a_folder_that_cannot_be_written_leaves_the_old_rows(
     warehouse: LocalWarehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -307,10 +204,3 @@ def test_a_range_holds_both_its_ends_and_may_be_open() -> None:
         "... to 2025-12-28",
         "... to ...",
     ]
-
-
-def test_the_latest_day_is_strictly_before(warehouse: LocalWarehouse) -> None:
-    for day in (EVE, DAY):
-        warehouse.replace(TABLE, day, rows(day))
-    assert warehouse.latest_day(TABLE.name, before=DAY) == EVE
-    assert warehouse.latest_day(TABLE.name, before=EVE) is None
