@@ -7,7 +7,7 @@ DAY    ?= 2025-12-29
 MODE   ?= same_day
 export PYTHONUNBUFFERED = 1
 
-.PHONY: run up down status test lint types tests test-all chaos benchmark report lock clean
+.PHONY: run up down stack-status status dashboard drill test lint types tests test-all chaos benchmark report lock clean
 
 run: $(READY)  ## the same-day pipeline for DAY on the simulated league, or on real seasons with DATA=FOLDER
 	$(BIN)/python -m flows.daily --mode $(MODE) --game-day $(DAY) $(if $(DATA),--data "$(DATA)")
@@ -18,8 +18,11 @@ up: $(READY)  ## a Prefect server and guarded workers of every role on this mach
 down: $(READY)  ## end what `make up` started, also after a crash
 	$(BIN)/python -m deployments.stack down
 
-status: $(READY)  ## which processes of the local stack run
+stack-status: $(READY)  ## which processes of the local stack run
 	$(BIN)/python -m deployments.stack status
+
+status: $(READY)  ## is DAY fine, and what to do if not; exit code 0 fine, 1 degraded, 2 failing
+	@$(BIN)/python -m flows.status --game-day $(DAY) $(if $(DATA),--data "$(DATA)") $(if $(WORKSPACE),--home "$(WORKSPACE)")
 
 test: lint types tests  ## what CI runs
 

@@ -7,8 +7,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TYPE_CHECKING
 
-import lightgbm
 import numpy as np
 import polars as pl
 
@@ -18,6 +18,9 @@ from tasks.precompute import player_composite_factors as factors
 from tasks.predictions.active_roster import ACTIVE_FEATURES, with_active_roster
 from tasks.predictions.distribution import SMALLEST_SIZE, Array, Spread
 from tasks.predictions.models import ModelError, StoredModel
+
+if TYPE_CHECKING:
+    import lightgbm
 
 LIBRARIES = ("lightgbm", "numpy", "polars", "scipy")
 MOST_MINUTES, FEWEST_MINUTES = 44.0, 1.0
@@ -162,4 +165,6 @@ def matrix(rows: pl.DataFrame, features: tuple[str, ...]) -> np.ndarray:
 
 
 def _booster(stored: StoredModel, name: str) -> lightgbm.Booster:
+    import lightgbm  # half a second that only those wait for who predict
+
     return lightgbm.Booster(model_str=stored.files[name].decode())

@@ -7,11 +7,10 @@ points on the expected active roster, then the size of the error, then the ensem
 from __future__ import annotations
 
 import datetime as dt
+from typing import TYPE_CHECKING
 
-import lightgbm
 import numpy as np
 import polars as pl
-from scipy.optimize import nnls
 
 from tasks.engine.plan import Frozen
 from tasks.precompute.ml_feature_store import ELIGIBLE_GAMES, ELIGIBLE_MINUTES
@@ -30,6 +29,9 @@ from tasks.predictions.points_model import (
     predict,
 )
 from tasks.predictions.system import Night, System, predicted
+
+if TYPE_CHECKING:
+    import lightgbm
 
 MEMORY = dt.timedelta(days=4 * 365 + 60)  # older games say little about today's league
 OUT_OF_TIME_SHARE = 0.22  # of the games: the newest, kept from the first fit to learn error sizes and weights on
@@ -162,6 +164,8 @@ def _fit_size(judged: pl.DataFrame, actual: Array) -> lightgbm.Booster:
 def _train(
     trees: dict[str, object], rounds: int, columns: np.ndarray, values: np.ndarray, names: tuple[str, ...]
 ) -> lightgbm.Booster:
+    import lightgbm  # half a second that only those wait for who train
+
     return lightgbm.train(trees, lightgbm.Dataset(columns, values, feature_name=list(names)), rounds)
 
 
@@ -225,6 +229,8 @@ def _blend(points: dict[str, Array], actual: Array, line: Array, over: Array) ->
 
 def _least_absolute(columns: Array, values: Array) -> Array:
     """Non-negative coefficients of least absolute error, by iteratively reweighted least squares."""
+    from scipy.optimize import nnls
+
     weight = np.ones(len(values))
     coefficients = np.zeros(columns.shape[1])
     for _ in range(LEAST_ABSOLUTE_ROUNDS):

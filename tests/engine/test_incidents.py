@@ -11,6 +11,7 @@ from prefect.events.schemas.events import Event
 from pydantic import ValidationError
 
 from tasks.engine.incidents import OPENED, RESOLVED, RUNBOOK, Incident, IncidentKind, event_of, in_new_york
+from tasks.engine.ledger import State
 from tasks.engine.processor import Mode
 
 REPOSITORY = Path(__file__).parents[2]
@@ -31,15 +32,18 @@ def stuck(**changes: object) -> Incident:
     return Incident.model_validate({**values, **changes})
 
 
-def test_every_kind_has_its_entry_in_the_runbook_and_no_entry_is_of_nothing() -> None:
+STATES = [f"state-{state.lower().replace('_', '-')}" for state in State]
+
+
+def test_every_kind_and_every_state_has_its_entry_in_the_runbook_and_no_entry_is_of_nothing() -> None:
     entries = re.findall(r"^## (.+)$", (REPOSITORY / RUNBOOK).read_text(), re.MULTILINE)
-    assert sorted(entries) == sorted(IncidentKind)
+    assert sorted(entries) == sorted([*IncidentKind, *STATES])
 
 
-@pytest.mark.parametrize("kind", IncidentKind)
-def test_every_entry_says_what_it_means_how_to_see_it_and_what_to_do(kind: IncidentKind) -> None:
+@pytest.mark.parametrize("name", [*IncidentKind, *STATES])
+def test_every_entry_says_what_it_means_how_to_see_it_and_what_to_do(name: str) -> None:
     text = (REPOSITORY / RUNBOOK).read_text()
-    entry = text.split(f"\n## {kind}\n")[1].split("\n## ")[0]
+    entry = text.split(f"\n## {name}\n")[1].split("\n## ")[0]
     for heading in ("**Means.**", "**See.**", "**Do.**"):
         assert len(entry.split(heading)[1].split("**")[0].split()) >= 3
 
