@@ -165,8 +165,8 @@ def worker(server: Server, root: Path, pool: str, log: Path, kind: str = "guarde
 
 
 @contextmanager
-def serving(home: Path, database: Path | None = None, port: int | None = None) -> Iterator[Server]:
-    """A server with its database in `home`, ready to answer."""
+def serving(home: Path, port: int | None = None, **more: str) -> Iterator[Server]:
+    """A server with its database in `home`, ready to answer. `more` are settings of it."""
     port = port or free_port()
     home.mkdir(parents=True, exist_ok=True)
     settings = {
@@ -176,6 +176,7 @@ def serving(home: Path, database: Path | None = None, port: int | None = None) -
         "PREFECT_SERVER_SERVICES_LATE_RUNS_LOOP_SECONDS": "1",
         "PREFECT_SERVER_UI_ENABLED": "false",
         "PREFECT_API_URL": "",
+        **more,
     }
     command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
     with running([*command, "--no-ui"], home, settings, home / "server.log") as process:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from datetime import datetime
 from typing import Any
 
@@ -54,7 +55,7 @@ def emit(
 
     # Callers may be inside a running event loop (worker, flow) or not (pull step): a thread suits both.
     with ThreadPoolExecutor(1) as pool:
-        pool.submit(asyncio.run, send()).result(timeout=15)
+        pool.submit(copy_context().run, asyncio.run, send()).result(timeout=15)  # with the caller's settings
 
 
 def emit_once_a_day(
