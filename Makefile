@@ -7,10 +7,16 @@ DAY    ?= 2025-12-29
 MODE   ?= same_day
 export PYTHONUNBUFFERED = 1
 
-.PHONY: run up down stack-status status dashboard drill test lint types tests test-all chaos benchmark report lock clean
+.PHONY: run history sources up down stack-status status dashboard drill test lint types tests test-all chaos benchmark report lock clean
 
 run: $(READY)  ## the same-day pipeline for DAY on the simulated league, or on real seasons with DATA=FOLDER
 	$(BIN)/python -m flows.daily --mode $(MODE) --game-day $(DAY) $(if $(DATA),--data "$(DATA)")
+
+history: $(READY)  ## download real seasons: SEASONS="2023-24 2024-25 2025-26", into FOLDER (seasons)
+	$(BIN)/python -m flows.download --seasons "$(SEASONS)" $(if $(FOLDER),--folder "$(FOLDER)")
+
+sources: $(READY)  ## ask each live source whether it is fit to be relied on
+	$(BIN)/python -m flows.sources check
 
 up: $(READY)  ## a Prefect server and guarded workers of every role on this machine, registered and ready (docs/operations.md)
 	$(BIN)/python -m deployments.stack up $(if $(DATA),--data "$(DATA)") $(if $(PORT),--port $(PORT))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -62,8 +62,13 @@ def fetch(web: Web, earlier: Sequence[Response]) -> tuple[list[Response], list[s
     return responses, said
 
 
-def rows(response: Response, players: pl.DataFrame, aliases: dict[str, str], file: str) -> pl.DataFrame:
-    """A row a player, as found, with NBA's id where the name leads to one."""
+def rows(named: Iterable[tuple[str, Response]], players: pl.DataFrame, aliases: dict[str, str]) -> pl.DataFrame:
+    """A row a player of each answer, as found, with NBA's id where the name leads to one."""
+    found = pl.concat(_team_rows(response, file) for file, response in named)
+    return with_ids(found, players, "player", aliases)
+
+
+def _team_rows(response: Response, file: str) -> pl.DataFrame:
     team = envelope(response, _Answer).team
     taken = response.fetched_at.astimezone(EASTERN).date().isoformat()
     found: list[Row] = [
@@ -75,7 +80,12 @@ def rows(response: Response, players: pl.DataFrame, aliases: dict[str, str], fil
         }
         for athlete in team.athletes
     ]
-    return with_ids(frame(found, REQUIRED_COLUMNS[Kind.ROSTERS], file), players, "player", aliases)
+    return frame(found, REQUIRED_COLUMNS[Kind.ROSTERS], file)
+
+
+def players_in(responses: Sequence[Response]) -> int:
+    """How many players the answers list."""
+    return sum(len(envelope(response, _Answer).team.athletes) for response in responses)
 
 
 def notes(responses: Sequence[Response], table: pl.DataFrame) -> list[str]:

@@ -8,6 +8,7 @@ import logging
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import pdfplumber
 import polars as pl
@@ -63,28 +64,32 @@ def fetch(web: Web, now: dt.datetime) -> Response:
             _ = read(response)
             return response
     raise NotData(
-        f"{LABEL}: no address of the last {OLDEST.total_seconds() / 3600:.0f} hours holds one, from {FOLDER}_"
+        f"{LABEL}: no address of the last {OLDEST / dt.timedelta(hours=1):.0f} hours holds one, from {FOLDER}_"
         f"{next(_names(now))}.pdf back; the form of the address may have changed (docs/sources.md)"
     )
 
 
 def read(response: Response) -> Report:
     """The report in a PDF. Raises NotData for anything but a whole report."""
-    pages = _pages(response)
+    return _read(response.label, response.body)
+
+
+@lru_cache(maxsize=8)
+def _read(label: str, body: bytes) -> Report:
+    """Taking a PDF apart costs most of a second, and a report is asked several times what it says."""
+    pages = _pages(label, body)
     title = _TITLE.search(_joined(pages[0]))
     reported_at = _instant(title.group(1), title.group(2)) if title else None
     if reported_at is None:
-        raise NotData(f"{response.label}: no title with date and time on its first page; its form may have changed")
+        raise NotData(f"{label}: no title with date and time on its first page; its form may have changed")
     edges: list[float] = []
     rows: list[_Line] = []
     for words in pages:
         edges = _edges(words) or edges
         if not edges:
-            raise NotData(
-                f"{response.label}: no line with the headings {', '.join(HEADINGS)}; its form may have changed"
-            )
+            raise NotData(f"{label}: no line with the headings {', '.join(HEADINGS)}; its form may have changed")
         rows += _rows(words, edges)
-    _hold_whole(response, pages)
+    _hold_whole(label, pages)
     return _filled(reported_at, rows)
 
 
@@ -113,27 +118,25 @@ def _names(now: dt.datetime) -> Iterator[str]:
     steps = int(OLDEST / STEP)
     yield from ((newest - n * STEP).strftime("%Y-%m-%d_%I_%M%p") for n in range(steps + 1))
     hour = newest.replace(minute=0)
-    yield from (
-        (hour - dt.timedelta(hours=n)).strftime("%Y-%m-%d_%I%p") for n in range(int(OLDEST.total_seconds()) // 3600)
-    )
+    hours = int(OLDEST / dt.timedelta(hours=1))
+    yield from ((hour - dt.timedelta(hours=n)).strftime("%Y-%m-%d_%I%p") for n in range(hours + 1))
 
 
-def _pages(response: Response) -> list[list[dict[str, float | str]]]:
+def _pages(label: str, body: bytes) -> list[list[dict[str, float | str]]]:
     """The words of each page. pdfplumber forgives what pdfminer does not, and both raise all sorts on damaged files."""
-    body = response.body
     if not body.lstrip().startswith(b"%PDF"):
-        raise NotData(f"{response.label}: no PDF; it begins with {response.beginning}")
+        raise NotData(f"{label}: no PDF; it begins with {body[:40]!r}")
     if b"%%EOF" not in body[-1024:]:
-        raise NotData(f"{response.label}: a PDF that breaks off after {len(body):,} bytes")
+        raise NotData(f"{label}: a PDF that breaks off after {len(body):,} bytes")
     try:
         with pdfplumber.open(io.BytesIO(body)) as document:
             pages = [page.extract_words(x_tolerance=SPACE) for page in document.pages]
     except PDFSyntaxError as error:
-        raise NotData(f"{response.label}: a damaged PDF ({error})") from None
+        raise NotData(f"{label}: a damaged PDF ({error})") from None
     except Exception as error:  # a foreign parser on foreign bytes: whatever it trips over, the file is not readable
-        raise NotData(f"{response.label}: a damaged PDF ({type(error).__name__}: {error})") from None
+        raise NotData(f"{label}: a damaged PDF ({type(error).__name__}: {error})") from None
     if not pages or not pages[0]:
-        raise NotData(f"{response.label}: a PDF without text")
+        raise NotData(f"{label}: a PDF without text")
     return pages
 
 
@@ -199,13 +202,13 @@ def _rows(words: list[dict[str, float | str]], edges: list[float]) -> list[_Line
     return rows
 
 
-def _hold_whole(response: Response, pages: list[list[dict[str, float | str]]]) -> None:
+def _hold_whole(label: str, pages: list[list[dict[str, float | str]]]) -> None:
     """Raise NotData unless the last page says that it is the last one."""
     for line in _lines(pages[-1]):
         number = _PAGE.match(" ".join(str(word["text"]) for word in line))
         if number:
             if int(number.group(2)) != len(pages):
-                raise NotData(f"{response.label}: {len(pages)} of {number.group(2)} pages")
+                raise NotData(f"{label}: {len(pages)} of {number.group(2)} pages")
             return
 
 

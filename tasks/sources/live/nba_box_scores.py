@@ -56,6 +56,7 @@ _STATISTICS = {
     "pts": "points",
     "plus_minus": "plusMinusPoints",
 }
+NO_GAMES = pl.DataFrame(schema=dict.fromkeys(("game_id", "game_date", "home", "away"), pl.String))
 Sides = dict[str, dict[str, str]]
 
 

@@ -45,8 +45,8 @@ class _Odds(_Event):
     bookmakers: list[Any]
 
 
-def fetch(web: Web, days: DayRange) -> tuple[list[Response], list[str]]:
-    """The odds of every game of the day that has any, and notes on the games that could not be had.
+def fetch(web: Web, days: DayRange, most: int | None = None) -> tuple[list[Response], list[str]]:
+    """The odds of every game of the days, or of the first few of them, and notes on the games that could not be had.
 
     Raises SourceError without a key or a game, where the quota does not reach, or where not one game could be had.
     """
@@ -56,7 +56,7 @@ def fetch(web: Web, days: DayRange) -> tuple[list[Response], list[str]]:
     secret = {"apiKey": key.get_secret_value()}
     listed = web.get("odds", EVENTS, label=f"{LABEL} events", secret=secret, params=_window(days))
     assert listed is not None
-    events = _events(listed, days)
+    events = _events(listed, days)[:most]
     _hold_quota(web, len(events))
     params = {"regions": web.settings.odds_regions, "markets": MARKET, "oddsFormat": "american"}
 
@@ -95,7 +95,7 @@ def rows(response: Response, file: str) -> pl.DataFrame:
         side = {"Over": "over_price", "Under": "under_price"}.get(dig(outcome, "name") or "")
         if side is None:
             # Neither over nor under is no line: it is shown to phase 2 as what it is, which refuses it.
-            line["line"] = f"{dig(outcome, 'name')} {line['line']}"
+            line["line"] = " ".join(filter(None, (dig(outcome, "name"), line["line"]))) or None
         held = lines.setdefault(tuple(line.values()), about | line)
         if side is not None:
             held.setdefault(side, dig(outcome, "price"))

@@ -46,7 +46,7 @@ def site_rows(bundle: Bundle, file: str) -> pl.DataFrame:
         case Kind.PLAYER_BOX_SCORES | Kind.TEAM_BOX_SCORES:
             return _box_scores(bundle, file, players, aliases)
         case Kind.ROSTERS:
-            return pl.concat(espn_rosters.rows(response, players, aliases, name) for name, response in named)
+            return espn_rosters.rows(named, players, aliases)
         case Kind.INJURY_REPORT:
             return pl.concat(injury_report.rows(response, players, aliases, name) for name, response in named)
         case Kind.PROP_LINES:

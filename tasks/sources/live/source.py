@@ -196,10 +196,9 @@ class LiveSource(Source):
         if ask.reaches_today:
             newest, notes = espn_rosters.fetch(self.web, got.responses)
             got.notes += notes
-            got.responses = list(newest_of_each([*got.responses, *newest], on=lambda item: (item.url, _day_of(item))))
-            table = pl.concat(
-                espn_rosters.rows(item, got.frames[PLAYERS], self.settings.aliases, "") for item in newest
-            )
+            once_a_day = newest_of_each([*got.responses, *newest], on=lambda item: (item.url, _day_of(item)))
+            got.responses = sorted(once_a_day, key=lambda item: (item.label, item.fetched_at))
+            table = espn_rosters.rows((("", item) for item in newest), got.frames[PLAYERS], self.settings.aliases)
             got.notes += espn_rosters.notes(newest, table)
         return got
 
