@@ -30,6 +30,9 @@ stack-status: $(READY)  ## which processes of the local stack run
 status: $(READY)  ## is DAY fine, and what to do if not; exit code 0 fine, 1 degraded, 2 failing
 	@$(BIN)/python -m flows.status --game-day $(DAY) $(if $(DATA),--data "$(DATA)") $(if $(WORKSPACE),--home "$(WORKSPACE)")
 
+dashboard: $(READY)  ## the same as a live page on http://127.0.0.1:4280
+	$(BIN)/python -m flows.dashboard --game-day $(DAY) $(if $(DATA),--data "$(DATA)") $(if $(WORKSPACE),--home "$(WORKSPACE)")
+
 test: lint types tests  ## what CI runs
 
 lint: $(READY)

@@ -238,8 +238,10 @@ def _breakers(runs: Runs, now: dt.datetime) -> Iterator[Breaker]:
 
 def _calendar(facts: Facts) -> Iterator[CalendarDay]:
     owed: dict[dt.date, list[Judged]] = {}
+    replayed = _replayed(facts, facts.day)
     for item in [*(one for one in facts.season if one.key not in facts.counted), *facts.judged]:
-        if item.owed.need == Need.REQUIRED:
+        to_come = replayed and item.owed.mode == Mode.OVERNIGHT and item.owed.game_day >= facts.game_day
+        if item.owed.need == Need.REQUIRED and not to_come:  # in a replay the next morning has not come
             owed.setdefault(item.owed.game_day, []).append(item)
     for day in facts.days:
         items = owed.get(day.game_day, [])

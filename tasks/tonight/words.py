@@ -36,7 +36,7 @@ def span(seconds: float | None) -> str:
 def countdown(night: Tonight) -> str:
     """How long until the deadline, or how long ago it was."""
     if night.replayed:
-        return "long past: a replay"
+        return "a replay"
     if night.left is None:
         return "no deadline"
     seconds = night.left.total_seconds()

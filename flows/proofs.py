@@ -1,0 +1,63 @@
+"""What workers have proved to the Prefect server lately: the release that each pool runs, or why it is refused."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import httpx
+
+from deployments.integrity.events import WORKER_ATTESTED, WORKER_BLOCKED, WORKER_DRAINING
+from tasks.tonight.snapshot import Stamp
+
+LOOKED_AT = dt.timedelta(days=2)
+TIMEOUT_S = 3.0
+POOL = "integrity.pool."
+READY = "READY"
+
+
+def proofs(api: str, now: dt.datetime) -> list[Stamp]:
+    """The last word of each pool's worker. Raises httpx.HTTPError where the server does not answer."""
+    with httpx.Client(base_url=api.rstrip("/"), timeout=TIMEOUT_S) as client:
+        asked = {
+            "filter": {
+                "event": {"name": [WORKER_ATTESTED, WORKER_BLOCKED, WORKER_DRAINING]},
+                "occurred": {"since": (now - LOOKED_AT).isoformat()},
+            },
+            "limit": 50,
+        }
+        events = client.post("/events/filter", json=asked).raise_for_status().json()["events"]
+        pools = client.post("/work_pools/filter", json={}).raise_for_status().json()
+    return stamps_of(events, {pool["name"]: pool["status"] for pool in pools})
+
+
+def stamps_of(events: list[dict[str, Any]], pools: dict[str, str | None]) -> list[Stamp]:
+    """From events, newest first, to one stamp for each pool that still exists.
+
+    The guard tells the same thing once a day. So a pool that is polled again after a refusal has a worker that was
+    attested, whenever that was told.
+    """
+    last: dict[str, dict[str, Any]] = {}
+    attested: dict[str, dict[str, Any]] = {}
+    for event in events:
+        pool = event["resource"]["prefect.resource.id"].removeprefix(POOL)
+        last.setdefault(pool, event)
+        if event["event"] == WORKER_ATTESTED:
+            attested.setdefault(pool, event)
+    chosen = {pool: attested.get(pool, event) if pools.get(pool) == READY else event for pool, event in last.items()}
+    return [_stamp(pool, event) for pool, event in sorted(chosen.items()) if pool in pools]
+
+
+def _stamp(pool: str, event: dict[str, Any]) -> Stamp:
+    payload = event["payload"]
+    refused = event["event"] != WORKER_ATTESTED
+    findings = [
+        f"{one['code']}: expected {one['expected']}, found {one['found']}" for one in payload.get("findings", [])
+    ]
+    return Stamp(
+        who=pool,
+        what="worker of pool",
+        release=payload["found"],
+        expected=payload["expected"],
+        refused="; ".join(findings) or "refused without a finding" if refused else "",
+    )
