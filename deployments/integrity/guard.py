@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -16,7 +18,7 @@ from .probe import probe_findings
 from .record import Record, RegistryError
 from .registry import Registry, Unreachable
 from .release import Site
-from .verifier import Expectation, apply_overrides, check_content, check_place, check_release
+from .verifier import Expectation, apply_overrides, check_content, check_expected, check_place
 
 VERSION = re.compile(r"^([1-9][0-9]*)\+([0-9a-f]{12})(\.dirty)?$")
 Connect = Callable[[Site], Registry]
@@ -126,13 +128,15 @@ def verify(
     except EnvelopeError as error:
         findings.append(unsigned(error))
     grace = manifest.policy.grace_seconds if manifest else 0
-    expectation, said = ask(site, question, now, grace, connect)
+    with ThreadPoolExecutor(1) as pool:  # the server answers while the files are read
+        asked = pool.submit(copy_context().run, ask, site, question, now, grace, connect)
+        place = list(check_place(site, manifest)) if manifest else []
+        expectation, said = asked.result()
     findings += said
     if envelope and manifest:
         if expectation:
-            findings += check_release(site, envelope, manifest, expectation, now)
-        else:
-            findings += check_place(site, manifest)
+            findings += check_expected(envelope, manifest, expectation, now)
+        findings += place
         if run is not None:
             findings += check_run(run, manifest)
         if extra is not None:

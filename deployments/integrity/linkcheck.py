@@ -58,7 +58,7 @@ def check_modules(root: Path, paths: Iterable[str], roots: Iterable[str], option
         if module.__file__ is None or Path(module.__file__).resolve() != source.resolve():
             faults.append(Fault("origin", path, f"{name} was imported from {module.__file__}"))
             continue
-        code = compile(source.read_bytes(), str(source), "exec", dont_inherit=True)
+        code = _code_of(module) or compile(source.read_bytes(), str(source), "exec", dont_inherit=True)
         faults.extend(_Linker(world, module, path).check(code))
     return list(dict.fromkeys(faults))
 
@@ -88,14 +88,12 @@ class _Linker:
     assigned: set[str] = field(default_factory=set)
 
     def check(self, code: CodeType) -> Iterator[Fault]:
-        self.assigned = {
-            str(i.argval) for c in _all_code(code) for i in dis.get_instructions(c) if i.opname == "STORE_GLOBAL"
-        }
-        for part in _all_code(code):
-            yield from self._walk(part)
+        parts = [(part, list(dis.get_instructions(part))) for part in _all_code(code)]
+        self.assigned = {str(step.argval) for _, steps in parts for step in steps if step.opname == "STORE_GLOBAL"}
+        for part, steps in parts:
+            yield from self._walk(part, steps)
 
-    def _walk(self, code: CodeType) -> Iterator[Fault]:
-        steps = list(dis.get_instructions(code))
+    def _walk(self, code: CodeType, steps: list[dis.Instruction]) -> Iterator[Fault]:
         stored = [i.argval for i in steps if i.opname.startswith("STORE_")]
         local: dict[str, Any] = {}
         value: Any = _UNKNOWN  # what the last instruction left on the stack, if it is a module or an enum
@@ -192,6 +190,13 @@ class _Linker:
 @dataclass(frozen=True)
 class _Value:
     value: Any
+
+
+def _code_of(module: ModuleType) -> CodeType | None:
+    """The code that the import has just run, from where the import found it; None if its loader keeps none."""
+    get_code = getattr(module.__loader__, "get_code", None)
+    code = get_code(module.__name__) if get_code else None
+    return code if isinstance(code, CodeType) else None
 
 
 def _all_code(code: CodeType) -> Iterator[CodeType]:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
 
+from .client import sync_client
 from .digest import compare, read_tree
 from .envelope import EnvelopeError
 from .finding import Finding, IntegrityError, Report
@@ -152,13 +153,12 @@ class _Deployed:
 
 
 def _deployed_run() -> _Deployed | None:
-    from prefect.client.orchestration import get_client
     from prefect.context import FlowRunContext
 
     context = FlowRunContext.get()
     if context is None or context.flow_run is None or context.flow_run.deployment_id is None:
         return None
-    with get_client(sync_client=True) as client:
+    with sync_client() as client:
         run = client.read_flow_run(context.flow_run.id)  # labels are younger than the run that the engine holds
         entrypoint = client.read_deployment(context.flow_run.deployment_id).entrypoint
     said = {name: str(run.labels.get(f"integrity.{name}") or "") for name in ("project", "role", "manifest")}
@@ -173,7 +173,5 @@ def _deployed_run() -> _Deployed | None:
 
 def _label(flow_run_id: UUID, labels: Mapping[str, str]) -> None:
     """Stamp a run that no pull step has stamped, so that whoever started it can see which release it was."""
-    from prefect.client.orchestration import get_client
-
-    with get_client(sync_client=True) as client:
+    with sync_client() as client:
         client.update_flow_run_labels(flow_run_id, dict(labels))

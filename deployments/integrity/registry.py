@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from .client import sync_client
 from .digest import sha256_bytes
 from .envelope import Envelope, EnvelopeError, envelope_from
 from .manifest import Predicate
@@ -73,7 +74,6 @@ class Registry:
     @classmethod
     def connect(cls, keys: Mapping[str, Ed25519PublicKey], timeout_seconds: float = 10.0) -> Registry:
         """A registry on the server of PREFECT_API_URL; Unreachable if none is configured."""
-        from prefect.client.orchestration import get_client
         from prefect.settings import PREFECT_API_URL
 
         if not PREFECT_API_URL.value():
@@ -81,8 +81,7 @@ class Registry:
         with ExitStack() as opened:
             # Prefect's own patience (five retries, doubling) would cost minutes before the grace begins.
             opened.enter_context(_impatient())
-            settings = {"timeout": timeout_seconds}
-            client = opened.enter_context(get_client(sync_client=True, httpx_settings=settings))
+            client = opened.enter_context(sync_client(timeout=timeout_seconds))
             stack = opened.pop_all()
 
         def send(method: str, path: str, body: dict[str, Any] | None) -> httpx.Response:

@@ -13,6 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from . import events
+from .client import sync_client
 from .finding import Finding, IntegrityError, Report, Severity
 from .guard import Question, Run, Verdict, verify
 from .release import Site
@@ -99,9 +100,7 @@ def _check(
 
 
 def _read_run(flow_run_id: UUID) -> tuple[Any, Run]:
-    from prefect.client.orchestration import get_client
-
-    with get_client(sync_client=True) as client:
+    with sync_client() as client:
         run = client.read_flow_run(flow_run_id)
         entrypoint = client.read_deployment(run.deployment_id).entrypoint if run.deployment_id else None
     return run, Run(run.deployment_version, entrypoint)
@@ -109,18 +108,16 @@ def _read_run(flow_run_id: UUID) -> tuple[Any, Run]:
 
 def _refuse(run: Any, verdict: Verdict, question: Question, now: datetime) -> None:
     """End the run; whatever the client raises is raised: a run whose state can't be set must not look well."""
-    from prefect.client.orchestration import get_client
     from prefect.client.schemas.objects import State
     from prefect.states import Failed
 
     state: State[None] = Failed(name=WRONG_RELEASE, message=verdict.report.headline())
-    with get_client(sync_client=True) as client:
+    with sync_client() as client:
         client.set_flow_run_state(run.id, state, force=True)
 
 
 def _hand_back(run: Any, verdict: Verdict, now: datetime) -> bool:
     """Make the run wait for another worker, and count it; False once it has been handed back often enough."""
-    from prefect.client.orchestration import get_client
     from prefect.client.schemas.objects import State, StateDetails, StateType
 
     times = int(run.labels.get(HANDED_BACK) or 0)
@@ -133,7 +130,7 @@ def _hand_back(run: Any, verdict: Verdict, now: datetime) -> bool:
         message=verdict.report.headline(),
         state_details=StateDetails(scheduled_time=at),
     )
-    with get_client(sync_client=True) as client:
+    with sync_client() as client:
         client.update_flow_run_labels(run.id, {HANDED_BACK: times + 1})
         client.set_flow_run_state(run.id, state, force=True)
     return True
@@ -141,9 +138,7 @@ def _hand_back(run: Any, verdict: Verdict, now: datetime) -> bool:
 
 def _attest(run: Any, verdict: Verdict, stamp: dict[str, str], question: Question, now: datetime) -> None:
     """Stamp the run's labels and emit the positive event; overrides that were used get one of their own."""
-    from prefect.client.orchestration import get_client
-
-    with get_client(sync_client=True) as client:
+    with sync_client() as client:
         client.update_flow_run_labels(run.id, dict(stamp))
     related = [{"prefect.resource.id": f"prefect.flow-run.{run.id}", "prefect.resource.role": "flow-run"}]
     resource = events.resource_of(question, verdict)

@@ -268,16 +268,13 @@ def check_place(site: Site, manifest: Predicate) -> Iterator[Finding]:
     yield from check_settings(manifest.runtime.settings, site.environment)
 
 
-def check_release(
-    site: Site, envelope: Envelope, manifest: Predicate, expectation: Expectation, now: datetime
-) -> list[Finding]:
-    """Everything that is checked before work, every reason gathered, no override applied yet."""
-    return [
-        *check_identity(envelope, manifest, expectation),
-        *check_validity(manifest, now),
-        *check_clock(expectation.read_at, expectation.server_time, manifest.policy.clock_skew_seconds),
-        *check_place(site, manifest),
-    ]
+def check_expected(
+    envelope: Envelope, manifest: Predicate, expectation: Expectation, now: datetime
+) -> Iterator[Finding]:
+    """All that needs the registry's answer: whose release this is, whether it is still good, and the server's clock."""
+    yield from check_identity(envelope, manifest, expectation)
+    yield from check_validity(manifest, now)
+    yield from check_clock(expectation.read_at, expectation.server_time, manifest.policy.clock_skew_seconds)
 
 
 def apply_overrides(findings: Iterable[Finding], record: Record, now: datetime) -> list[Finding]:

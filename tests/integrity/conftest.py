@@ -21,7 +21,7 @@ from deployments.integrity.manifest import Predicate, wrap
 from deployments.integrity.probe import Probe, run_probe
 from deployments.integrity.record import Record, expected_of, registered
 from deployments.integrity.release import RELEASE_FILE, Site
-from deployments.integrity.verifier import Expectation, apply_overrides, check_release
+from deployments.integrity.verifier import Expectation, apply_overrides, check_expected, check_place
 
 if TYPE_CHECKING:
     from .server import KioskServer
@@ -178,7 +178,7 @@ class Placed:
         """What the whole check before a run says."""
         envelope, manifest = self.site.signed()
         expectation = Expectation(self.record, self.now, self.server_time)
-        found = check_release(self.site, envelope, manifest, expectation, self.now)
+        found = [*check_expected(envelope, manifest, expectation, self.now), *check_place(self.site, manifest)]
         return apply_overrides(found, self.record, self.now)
 
     def refusals(self) -> dict[str, Finding]:
