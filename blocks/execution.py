@@ -7,6 +7,7 @@ from typing import Literal
 from prefect.blocks.core import Block
 from pydantic import Field
 
+DOCUMENT = "default"  # the name under which registration saves it
 PhaseOnPool = Literal["analytics", "precompute", "predictions"]
 
 

@@ -8,28 +8,28 @@ from typing import Any
 from prefect.blocks.core import Block
 from prefect.workers.base import BaseWorker
 
+from blocks.alerts import OWNER
 from deployments.changes import Kind, Resource
-from deployments.environments import BLOCK_NAME, Environment
+from deployments.environments import Environment
 from deployments.forms import form
 from deployments.specs import Deployment
 
-OWNER = "courtside"  # the tag of every deployment of ours; what carries it and is not in the code is removed
 KEPT = "Kept by deployments/register.py: what is changed here by hand is undone by the next registration."
 
 
 def desired(deployments: Sequence[Deployment], environment: Environment) -> list[Resource]:
     """Everything that registration keeps on the server of `environment`."""
     return [
-        *(block(item) for item in environment.blocks),
+        *(block(name, item) for name, item in environment.blocks.items()),
         *pools(deployments, environment),
         *(deployment(item, environment) for item in deployments),
     ]
 
 
-def block(item: Block) -> Resource:
+def block(name: str, item: Block) -> Resource:
     """The document of one of our blocks; its fields go to the server as the block's own class writes them."""
     fields = item.model_dump(mode="json", include=set(type(item).model_fields), context={"include_secrets": True})
-    return Resource(Kind.BLOCK, f"{item.get_block_type_slug()}/{BLOCK_NAME}", fields, secrets_of(item))
+    return Resource(Kind.BLOCK, f"{item.get_block_type_slug()}/{name}", fields, secrets_of(item))
 
 
 def secrets_of(item: Block) -> frozenset[str]:

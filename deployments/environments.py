@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from prefect.blocks.core import Block
 from pydantic import BaseModel, ConfigDict
 
-from blocks.execution import Execution
+from blocks.alerts import ALERTS, SECOND_CHANNEL, channel
+from blocks.execution import DOCUMENT, Execution
 
-BLOCK_NAME = "default"  # one document of each of our block types
 HOME = Path(__file__).resolve().parent.parent / ".pipeline"
 PHASES_APART = Execution(pools=["analytics", "precompute", "predictions"])
 
@@ -26,10 +26,21 @@ class Environment(BaseModel):
     schedules_active: bool
     images: Mapping[str, str] = {}
     parameters: dict[str, Any] = {}
-    blocks: tuple[Block, ...] = ()
+    blocks: Mapping[str, Block] = {}
 
 
-def local(home: Path | None, data: Path | None, schedules_active: bool = False) -> Environment:
+class Channels(NamedTuple):
+    """The webhooks that messages go to; the second hears of the first one's death."""
+
+    first: str
+    second: str
+
+    def blocks(self) -> dict[str, Block]:
+        """The channels as notification blocks. Raises AlertChannelError for one that is no URL."""
+        return {ALERTS: channel(self.first), SECOND_CHANNEL: channel(self.second, SECOND_CHANNEL)}
+
+
+def local(home: Path | None, data: Path | None, channels: Channels, schedules_active: bool = False) -> Environment:
     """One machine: workers are processes, tables lie in a folder, every role has a pool of its own.
 
     Schedules are registered but rest unless asked for: the bundled league plays in the past, and today's date
@@ -41,11 +52,13 @@ def local(home: Path | None, data: Path | None, schedules_active: bool = False) 
         pool_type="guarded-process",
         schedules_active=schedules_active,
         parameters={"home": str(home.resolve()), "data": str(data.resolve()) if data else None},
-        blocks=(PHASES_APART,),
+        blocks={DOCUMENT: PHASES_APART, **channels.blocks()},
     )
 
 
-def production(home: str | None, pool_type: str, images: Sequence[str], data: Path | None = None) -> Environment:
+def production(
+    home: str | None, channels: Channels, pool_type: str, images: Sequence[str], data: Path | None = None
+) -> Environment:
     """The schedules run. `images` names the image of each pool, by digest, where workers start containers.
 
     Raises ValueError for what must not be left to a default there.
@@ -62,5 +75,5 @@ def production(home: str | None, pool_type: str, images: Sequence[str], data: Pa
         schedules_active=True,
         images=named,
         parameters={"home": home, "data": str(data) if data else None},
-        blocks=(PHASES_APART,),
+        blocks={DOCUMENT: PHASES_APART, **channels.blocks()},
     )

@@ -20,9 +20,13 @@ from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL
 from rich.console import Console
 
-from deployments.changes import Change, Resource, changes
+from blocks.alerts import AlertChannelError
+from deployments import automations
+from deployments.alerting.apply import AutomationsError
+from deployments.alerting.apply import Change as AutomationChange
+from deployments.changes import Change, Kind, Resource, changes
 from deployments.desired import desired
-from deployments.environments import Environment, local, production
+from deployments.environments import Channels, Environment, local, production
 from deployments.integrity.digest import read_tree
 from deployments.integrity.envelope import key_id, private_key
 from deployments.integrity.finding import IntegrityError
@@ -35,6 +39,17 @@ from deployments.server import RegistrationError, Server
 from deployments.specs import ROOT, Deployment, SpecError, lint, load
 
 LOCAL_KEY = ROOT / ".pipeline/stack/key.pem"
+# What a person can put right, each with a sentence that says how.
+Refused = (
+    SpecError,
+    RegistrationError,
+    AutomationsError,
+    AlertChannelError,
+    IntegrityError,
+    RegistryError,
+    Unreachable,
+    ValueError,
+)
 Say = Callable[[str], None]
 
 
@@ -54,11 +69,12 @@ class Registered:
 
     rollout: Rollout
     changes: tuple[Change, ...]
+    automations: tuple[AutomationChange, ...]
 
     @property
     def changed(self) -> bool:
         """Whether anything had to be done."""
-        return self.rollout.fresh or bool(self.changes)
+        return self.rollout.fresh or bool(self.changes) or bool(self.automations)
 
 
 def register(
@@ -74,7 +90,7 @@ def register(
     if rollout.fresh:
         say(f"expect release {rollout.version} of {', '.join(sorted(rollout.roles))}")
     done = apply(declared(rollout.version), environment, say)
-    result = Registered(rollout, tuple(done))
+    result = Registered(rollout, tuple(done), tuple(apply_automations(done, say)))
     if not result.changed:
         say(f"no change: release {rollout.version} is registered as it is declared")
     return result
@@ -126,6 +142,24 @@ def apply(deployments: Sequence[Deployment], environment: Environment, say: Say)
     return todo
 
 
+def apply_automations(done: Sequence[Change], say: Say) -> list[AutomationChange]:
+    """The automations, and the word that these edits of deployments were a registration's."""
+    edited = [item.resource.name for item in done if item.wanted and item.resource.kind == Kind.DEPLOYMENT]
+    with get_client(sync_client=True) as client:
+        if edited:
+            automations.claim(client, edited, datetime.now(UTC))
+        changed = automations.register(client)
+    for change in changed:
+        say(change.text())
+    return changed
+
+
+def plan_automations() -> list[AutomationChange]:
+    """What would be done to the automations of the server of PREFECT_API_URL."""
+    with get_client(sync_client=True) as client:
+        return automations.register(client, plan=True)
+
+
 def _differences(server: Server, wanted: list[Resource]) -> list[Change]:
     return changes(wanted, server.resources(wanted))
 
@@ -159,6 +193,12 @@ def main(
         Path | None, typer.Option(envvar="INTEGRITY_SIGNING_KEY", help="PEM file of the key that signs releases.")
     ] = None,
     allow_dirty: Annotated[bool, typer.Option(help="Release uncommitted files too; marked for ever.")] = False,
+    webhook: Annotated[
+        str, typer.Option(envvar="SLACK_WEBHOOK", help="Incoming webhook that alerts go to; kept as a secret.")
+    ] = "",
+    second_webhook: Annotated[
+        str, typer.Option(envvar="SLACK_SECOND_WEBHOOK", help="Another, for the day when the first does not answer.")
+    ] = "",
     reason: Annotated[str, typer.Option(help="Why; kept in the registry.")] = "deploy",
 ) -> None:
     """Bring the Prefect server of PREFECT_API_URL to what this tree declares.
@@ -166,11 +206,12 @@ def main(
     Exit code 0: it is as declared. 1: it could not be brought there, with why. 2 with --plan: something differs.
     """
     console = Console(soft_wrap=True, highlight=False)
+    channels = Channels(webhook, second_webhook)
     try:
         environment = (
-            local(Path(home) if home else None, data, schedules)
+            local(Path(home) if home else None, data, channels, schedules)
             if env == Where.LOCAL
-            else production(home, pool_type, image or [], data)
+            else production(home, channels, pool_type, image or [], data)
         )
         signing = _signing_key(env, key)
         if not PREFECT_API_URL.value():
@@ -179,13 +220,14 @@ def main(
             version = expected_version(signing)
             if version is None:
                 console.print(f"expect release {next_version()} of {', '.join(read_project(ROOT).roles)}")
-            todo = plan(declared(version or next_version()), environment)
-            for change in todo:
-                console.print(change.text())
+            found = plan(declared(version or next_version()), environment)
+            todo = [item.text() for item in found] + [item.text() for item in plan_automations()]
+            for text in todo:
+                console.print(text)
             console.print("no change" if version and not todo else f"{len(todo)} changes; nothing was written")
             raise typer.Exit(0 if version and not todo else 2)
         register(environment, releases=releases, key=signing, reason=reason, allow_dirty=allow_dirty, say=console.print)
-    except (SpecError, RegistrationError, IntegrityError, RegistryError, Unreachable, ValueError) as error:
+    except Refused as error:
         console.print(f"[bold red]not registered:[/] {error}")
         raise typer.Exit(1) from None
 

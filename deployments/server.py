@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping
 from typing import Any
 from uuid import UUID
 
+from prefect.blocks.abstract import NotificationBlock
 from prefect.blocks.core import Block
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import DeploymentScheduleCreate, WorkPoolCreate, WorkPoolUpdate
@@ -15,8 +16,9 @@ from prefect.client.schemas.schedules import CronSchedule
 from prefect.client.schemas.sorting import DeploymentSort
 from prefect.exceptions import ObjectNotFound
 
+from blocks.alerts import OWNER, probe
 from deployments.changes import Action, Change, Kind, Resource
-from deployments.desired import BLOCK_NAME, KEPT, OWNER, block
+from deployments.desired import KEPT, block, secrets_of
 
 PAGE = 200
 
@@ -28,9 +30,9 @@ class RegistrationError(Exception):
 class Server:
     """What is ours on the server of `client`. `blocks` are those that registration keeps."""
 
-    def __init__(self, client: SyncPrefectClient, blocks: Sequence[Block]) -> None:
+    def __init__(self, client: SyncPrefectClient, blocks: Mapping[str, Block]) -> None:
         self._client = client
-        self._blocks = {block(item).name: item for item in blocks}
+        self._blocks = {block(name, item).name: item for name, item in blocks.items()}
 
     def resources(self, wanted: Iterable[Resource]) -> list[Resource]:
         """What of ours is there: whatever has the name of something wanted, and whatever carries our mark."""
@@ -42,7 +44,7 @@ class Server:
         wanted, name = change.wanted, change.resource.name
         match change.resource.kind, wanted:
             case Kind.BLOCK, Resource():
-                self._blocks[name].save(name.partition("/")[2], overwrite=True)
+                self._save_block(self._blocks[name], name.partition("/")[2])
             case Kind.POOL, Resource():
                 self._save_pool(wanted, change)
             case Kind.POOL, None:
@@ -59,12 +61,17 @@ class Server:
     def _documents(self) -> Iterator[Resource]:
         for name, item in self._blocks.items():
             try:
-                found = self._client.read_block_document_by_name(
-                    BLOCK_NAME, item.get_block_type_slug(), include_secrets=True
-                )
+                slug, _, document = name.partition("/")
+                found = self._client.read_block_document_by_name(document, slug, include_secrets=True)
             except ObjectNotFound:
                 continue
-            yield Resource(Kind.BLOCK, name, found.data, block(item).secret)
+            yield Resource(Kind.BLOCK, name, found.data, secrets_of(item))
+
+    def _save_block(self, item: Block, name: str) -> None:
+        """A channel is saved only once it has taken a message: one that nobody hears is worse than none."""
+        if isinstance(item, NotificationBlock):
+            probe(item, "Alert channel registered", f"Messages of {name} arrive here from now on.")
+        item.save(name, overwrite=True)
 
     def _pools(self, names: Container[tuple[Kind, str]]) -> Iterator[Resource]:
         for pool in self._client.read_work_pools(limit=PAGE):

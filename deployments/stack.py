@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -17,14 +18,12 @@ from prefect.client.schemas.objects import WorkerStatus
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from rich.console import Console
 
-from deployments.environments import Environment, local
-from deployments.integrity.finding import IntegrityError
-from deployments.integrity.registry import RegistryError, Unreachable
+from deployments.alerting.receiver import PORT as RECEIVER_PORT
+from deployments.environments import Channels, Environment, local
 from deployments.integrity.rollout import Placed, local_key
 from deployments.processes import NotReady, Processes, Service
-from deployments.register import Registered, register
-from deployments.server import RegistrationError
-from deployments.specs import ROOT, SpecError
+from deployments.register import Refused, Registered, register
+from deployments.specs import ROOT
 
 PIPELINE = ROOT / ".pipeline"
 USUAL_PORT = 4200  # Prefect's own
@@ -44,38 +43,36 @@ class Stack:
         self._database = database
 
     @property
-    def port(self) -> int | None:
-        """The server's port, once there was one."""
-        file = self.folder / "port"
-        return int(file.read_text()) if file.exists() else None
-
-    @property
     def url(self) -> str:
         """The server's API."""
-        return f"http://127.0.0.1:{self.port}/api"
+        return f"http://127.0.0.1:{self._port('server')}/api"
 
-    def up(self, environment: Environment, port: int | None = None) -> Registered:
+    @property
+    def receiver(self) -> str:
+        """Where alerts go that no Slack is set for."""
+        return f"http://127.0.0.1:{self._port('receiver')}/alerts"
+
+    def up(self, environment: Callable[[Channels], Environment], port: int | None, webhooks: Channels) -> Registered:
         """Have everything running, registered and ready. What runs already as it should is left alone."""
-        self._serve(port)
+        self._serve("server", port or USUAL_PORT, self._server, lambda: _answers(f"{self.url}/health"))
+        if not all(webhooks):
+            self._serve("receiver", RECEIVER_PORT, self._receiver, lambda: _listens(self._port("receiver")))
+        channels = Channels(*(webhook or self.receiver for webhook in webhooks))
         with self.client():
             done = register(
-                environment,
+                environment(channels),
                 releases=self.folder / "releases",
                 key=local_key(self.folder / "key.pem"),
                 reason="make up",
                 allow_dirty=True,
                 say=console.print,
             )
-            workers = {f"worker-{role}": placed for role, placed in done.rollout.roles.items()}
             since = datetime.now(UTC)
+            workers = {f"worker-{role}": placed for role, placed in done.rollout.roles.items()}
             started = {name for name, placed in workers.items() if self.processes.ensure(self._worker(name, placed))}
             for name, placed in workers.items():
-                self.processes.wait(
-                    name,
-                    "online",
-                    lambda name=name, pool=placed.pools[0]: _online(pool, name, since if name in started else None),  # type: ignore[misc]
-                    START_SECONDS,
-                )
+                ready = partial(_online, placed.pools[0], name, since if name in started else None)
+                self.processes.wait(name, "online", ready, START_SECONDS)
         return done
 
     def down(self) -> list[str]:
@@ -88,13 +85,17 @@ class Stack:
         with temporary_settings({PREFECT_API_URL: self.url}):
             yield
 
-    def _serve(self, port: int | None) -> None:
-        running = self.processes.alive("server")
-        chosen = self.port if running and port in (None, self.port) else _port(port or self.port)
-        assert chosen is not None
-        (self.folder / "port").write_text(str(chosen))
-        self.processes.ensure(self._server(chosen))
-        self.processes.wait("server", "answering", lambda: _healthy(self.url), START_SECONDS)
+    def _serve(self, name: str, wished: int, service: Callable[[int], Service], ready: Callable[[], bool]) -> None:
+        """Have a service running on a port that stays the same from one start to the next, where it is free."""
+        port = self._port(name) if self.processes.alive(name) else _free_port(self._port(name) or wished)
+        assert port is not None
+        (self.folder / f"{name}.port").write_text(str(port))
+        self.processes.ensure(service(port))
+        self.processes.wait(name, "answering", ready, START_SECONDS)
+
+    def _port(self, name: str) -> int | None:
+        file = self.folder / f"{name}.port"
+        return int(file.read_text()) if file.exists() else None
 
     def _server(self, port: int) -> Service:
         home = self.folder / "server"
@@ -111,6 +112,17 @@ class Stack:
                 # Leases of concurrency limits outlive a restart; in memory they would be lost and the slots with them.
                 "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
             },
+        )
+
+    def _receiver(self, port: int) -> Service:
+        return Service(
+            name="receiver",
+            command=(
+                *(sys.executable, "-m", "deployments.alerting", "receiver"),
+                *("--port", str(port), "--file", str(self.folder / "alerts.jsonl")),
+            ),
+            folder=ROOT,
+            environment=QUIET,
         )
 
     def _worker(self, name: str, placed: Placed) -> Service:
@@ -136,11 +148,16 @@ class Stack:
         )
 
 
-def _healthy(url: str) -> bool:
+def _answers(url: str) -> bool:
     try:
-        return httpx.get(f"{url}/health", timeout=2).status_code == httpx.codes.OK
+        return httpx.get(url, timeout=2).status_code == httpx.codes.OK
     except httpx.HTTPError:
         return False
+
+
+def _listens(port: int | None) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port or 0)) == 0
 
 
 def _online(pool: str, name: str, since: datetime | None) -> bool:
@@ -155,9 +172,9 @@ def _online(pool: str, name: str, since: datetime | None) -> bool:
     )
 
 
-def _port(wished: int | None) -> int:
-    """The wished port, else Prefect's usual one, else any free one."""
-    for port in (wished or USUAL_PORT, 0):
+def _free_port(wished: int) -> int:
+    """The wished port, or any other if somebody has it."""
+    for port in (wished, 0):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -181,18 +198,27 @@ def up(
     database: Annotated[
         str | None, typer.Option(envvar="DATABASE", help="SQLAlchemy URL, as postgresql+asyncpg://. Default: SQLite.")
     ] = None,
+    webhook: Annotated[
+        str, typer.Option(envvar="SLACK_WEBHOOK", help="Where alerts go. Default: the receiver of this stack.")
+    ] = "",
+    second_webhook: Annotated[
+        str, typer.Option(envvar="SLACK_SECOND_WEBHOOK", help="The same for the second channel.")
+    ] = "",
     schedules: Annotated[bool, typer.Option(help="Let the schedules start runs by themselves.")] = False,
     folder: Folder = PIPELINE / "stack",
 ) -> None:
     """Start what is not running, register this tree, wait until everything is ready. Again: no change."""
     stack = Stack(folder, database)
     try:
-        done = stack.up(local(data, home, schedules), port)
-    except (NotReady, RegistrationError, SpecError, IntegrityError, RegistryError, Unreachable) as error:
+        done = stack.up(
+            lambda channels: local(home, data, channels, schedules), port, Channels(webhook, second_webhook)
+        )
+    except (NotReady, *Refused) as error:
         console.print(f"[bold red]not ready:[/] {error}")
         raise typer.Exit(1) from None
     console.print(f"\nrelease {done.rollout.version} on {', '.join(sorted(done.rollout.roles))}")
     console.print(f"Prefect   {stack.url.removesuffix('/api')}")
+    console.print(f"alerts    {stack.folder}/alerts.jsonl" if not webhook else "alerts    to Slack")
     console.print(f"logs      {stack.folder}/*.log")
     console.print("\nRun a day through the workers:")
     prefect = Path(sys.executable).with_name("prefect")

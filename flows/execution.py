@@ -15,7 +15,7 @@ from prefect.runtime import deployment
 from prefect.states import Cancelling
 from pydantic_core import to_jsonable_python
 
-from blocks.execution import Execution
+from blocks.execution import DOCUMENT, Execution
 from deployments.integrity.finding import IntegrityError
 from deployments.integrity.steps import WRONG_RELEASE
 from flows.narration import narrate
@@ -27,7 +27,6 @@ from tasks.engine.plan import Step
 from tasks.engine.runner import Outcome
 
 PhaseCall = Callable[..., list[Outcome]]
-DOCUMENT = "default"
 POLL_SECONDS = 1.0
 TRIES = 2  # a run that crashed because its machine went away is started once more; what failed by itself is not
 

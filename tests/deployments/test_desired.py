@@ -10,14 +10,17 @@ import jsonschema
 import pytest
 import yaml
 
+from blocks.alerts import OWNER
 from blocks.execution import Execution
 from deployments.changes import Kind, Resource
-from deployments.desired import OWNER, desired
-from deployments.environments import local
+from deployments.desired import desired
+from deployments.environments import Channels, local
 from tests.deployments.test_specs import DEPLOYMENTS
 
+HIDDEN = {"base_job_template", "json_data", "secrets"}  # Prefect's, long, and not to be seen
 SNAPSHOT = Path(__file__).with_name("snapshots") / "local.yaml"
-ENVIRONMENT = local(Path("/home/courtside"), None)
+HOOK = "http://127.0.0.1:4299/alerts"
+ENVIRONMENT = local(Path("/home/courtside"), None, Channels(HOOK, HOOK))
 WANTED = {item.name: item for item in desired(DEPLOYMENTS, ENVIRONMENT)}
 
 
@@ -36,7 +39,7 @@ def _rendered() -> dict[str, Any]:
 
 def _told(item: Resource) -> dict[str, Any]:
     """The fields that are ours to decide: a worker type's template is Prefect's, and a form reads better in short."""
-    fields = {name: value for name, value in item.fields.items() if name != "base_job_template"}
+    fields = {name: value for name, value in item.fields.items() if name not in HIDDEN}
     if item.kind == Kind.DEPLOYMENT:
         form = fields.pop("parameter_openapi_schema")
         fields["takes"] = [
@@ -82,5 +85,5 @@ def test_a_run_needs_no_parameter_where_a_schedule_starts_it() -> None:
 
 
 def test_the_phases_on_pools_are_deployments_of_that_name() -> None:
-    [execution] = [item for item in ENVIRONMENT.blocks if isinstance(item, Execution)]
+    [execution] = [item for item in ENVIRONMENT.blocks.values() if isinstance(item, Execution)]
     assert {f"{phase}/{phase}" for phase in execution.pools} <= set(WANTED)
