@@ -70,7 +70,8 @@ class Server:
     def _save_block(self, item: Block, name: str) -> None:
         """A channel is saved only once it has taken a message: one that nobody hears is worse than none."""
         if isinstance(item, NotificationBlock):
-            probe(item, "Alert channel registered", f"Messages of {name} arrive here from now on.")
+            spare = item.model_copy(deep=True)  # Prefect's block keeps what it sends among its secrets
+            probe(spare, "Alert channel registered", f"Messages of {name} arrive here from now on.")
         item.save(name, overwrite=True)
 
     def _pools(self, names: Container[tuple[Kind, str]]) -> Iterator[Resource]:
