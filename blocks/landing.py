@@ -52,3 +52,9 @@ class Landing:
         """Every payload of this source and kind that was landed, in order of its name."""
         found = self.objects.names(f"{source}/{kind}/")
         return [name for name in found if STAMPED.fullmatch(name.rpartition("/")[2])]
+
+
+def fetched_at(name: str) -> dt.datetime:
+    """When a landed payload was fetched, by its name."""
+    stamp = name.rpartition("/")[2].partition(".")[0]
+    return dt.datetime.strptime(stamp, STAMP).replace(tzinfo=dt.UTC)

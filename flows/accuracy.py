@@ -21,7 +21,8 @@ from rich.text import Text
 from blocks.objects import LocalObjects
 from blocks.warehouse import DayRange, LocalWarehouse, WarehouseError
 from blocks.workspace import ORIGIN
-from flows.run import HOME, utc_now
+from flows.clock import utc_now
+from flows.run import HOME
 from tasks.engine.plan import Frozen
 from tasks.grading.accuracy import ALL, WITH_LINE
 from tasks.grading.prediction_grades import CONTRACT

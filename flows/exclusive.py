@@ -55,6 +55,18 @@ def alone(run: Run, patience_seconds: float = PATIENCE_SECONDS) -> Iterator[None
         yield
 
 
+def holder(run: Run) -> str | None:
+    """Who is running this mode and game day in the workspace now; None if nobody is."""
+    path = run.home / "locks" / f"{run.mode.value}-{run.game_day}"
+    if is_saved(run.home) or not path.exists():
+        return None
+    with path.open("a+") as lock:
+        if _taken(lock.fileno()):
+            return None
+        lock.seek(0)
+        return lock.read() or "another run"
+
+
 def _taken(handle: int) -> bool:
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

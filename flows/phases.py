@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import polars as pl
 from prefect import flow, task
@@ -11,17 +12,21 @@ from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
 
 from blocks.warehouse import DayRange
+from flows.clock import utc_now
+from flows.fetching import RETRIES, fetch
 from flows.narration import narrate
 from flows.release import hold_to
-from flows.run import Run, utc_now
+from flows.run import Run
 from flows.slate import scheduled
 from tasks.catalog import registry
+from tasks.engine.expected import PUBLICATION
+from tasks.engine.faults import Fault, fault_of
+from tasks.engine.ledger import State
 from tasks.engine.plan import Plan, Step, targets_frame
 from tasks.engine.processor import Phase
 from tasks.engine.runner import Outcome, run_processor
 from tasks.predictions.predictions import SYSTEMS, every_eligible_player_and_system
 from tasks.publishing import publication
-from tasks.sources.base import Kind, SourceError
 
 Targets = list[tuple[dt.date, dt.datetime]]
 
@@ -33,21 +38,7 @@ def ingest(run: Run, first: dt.date, last: dt.date, kinds: list[str]) -> dict[st
     Returns the landed payload's name of each kind. A source that cannot give a kind leaves it out: the processors that
     need it say so in the next phase, and the others go on.
     """
-    return {kind: name for kind in kinds if (name := _fetch(run, kind, first, last)) is not None}
-
-
-@task(task_run_name="fetch {kind}", cache_policy=NO_CACHE)
-def _fetch(run: Run, kind: str, first: dt.date, last: dt.date) -> str | None:
-    try:
-        payload = run.source.fetch(Kind(kind), DayRange(first, last), run.as_of, utc_now())
-    except SourceError as error:
-        narrate(f"fetch {kind}", "not available", str(error))
-        return None
-    name = run.workspace.landing.put(payload)
-    narrate(f"fetch {kind}", "landed", f"{len(payload.body) / 1024:,.0f} KiB")
-    for note in payload.notes:
-        narrate(f"fetch {kind}", "noted", note)
-    return name
+    return {kind: name for kind in kinds if (name := fetch(run, kind, first, last)) is not None}
 
 
 @flow(name="raw", flow_run_name="raw {run.mode} {run.game_day}")
@@ -86,6 +77,34 @@ def publish(run: Run, plan: Plan, degraded: list[str]) -> str:
 
     The schedule is asked once more, as known now or, for a day in the past, at its first tip-off.
     """
+    began = utc_now()
+    row = run.ledger.started(
+        run_id=run.run_id,
+        processor=PUBLICATION,
+        phase=Phase.PUBLISH,
+        mode=run.mode,
+        first_game_day=run.game_day,
+        game_day=run.game_day,
+        at=began,
+        flow_run_id=flow_run.get_id(),
+        fingerprint=run.fingerprint,
+    )
+    facts: dict[str, Any] = {"degraded_reasons": degraded}
+    state = State.FAILED
+    try:
+        path, facts["rows_actual"], facts["rows_expected"] = _publish(run, plan, degraded)
+        state = State.DEGRADED if degraded else State.COMPLETE
+    except Exception as error:
+        facts |= {"fault": fault_of(error), "error_class": type(error).__name__, "error_message": str(error)}
+        raise
+    finally:
+        now = utc_now()
+        run.ledger.ended(row, state=state, at=now, duration_s=(now - began).total_seconds(), **facts)
+    return path
+
+
+def _publish(run: Run, plan: Plan, degraded: list[str]) -> tuple[str, int, int]:
+    """Publish; returns where the publication lies, its rows, and how many were expected."""
     warehouse, day = run.workspace.warehouse, [run.game_day]
     features = warehouse.read(registry()["ml_feature_store"].writes.spec, day)
     stored = warehouse.read(registry()["predictions"].writes.spec, day)
@@ -117,7 +136,7 @@ def publish(run: Run, plan: Plan, degraded: list[str]) -> str:
     )
     path = publication.publish(run.workspace.publications, rows, manifest)
     narrate("publication", "published", f"{rows.height:,} rows in {path}")
-    return path
+    return path, rows.height, expected.height
 
 
 # The phases that every mode shares, in order.
@@ -142,13 +161,33 @@ def _run_steps(
     shop = run.shop(landed or {}, model)
     job = run.job(targets_frame(targets), flow_run.get_id(), degraded)
 
-    @task(task_run_name="{step.processor}", cache_policy=NO_CACHE)
+    @task(task_run_name="{step.processor}", cache_policy=NO_CACHE, **RETRIES)
     def process(step: Step) -> Outcome:
         outcome = run_processor(registry()[step.processor], job, shop)
         narrate(outcome.processor, outcome.state.value, told(outcome))
+        if outcome.fault == Fault.TRANSIENT:
+            raise MayPass(outcome)
         return outcome
 
-    return [process(step) for step in steps]
+    return [_outcome(process, step) for step in steps]
+
+
+class MayPass(Exception):
+    """An outcome that another try may better: to Prefect a failed task, which it retries."""
+
+    fault = Fault.TRANSIENT
+
+    def __init__(self, outcome: Outcome) -> None:
+        self.outcome = outcome
+        super().__init__(outcome.error)
+
+
+def _outcome(process: Callable[[Step], Outcome], step: Step) -> Outcome:
+    """What a step came to, at its last try."""
+    try:
+        return process(step)
+    except MayPass as failed:
+        return failed.outcome
 
 
 def told(outcome: Outcome) -> str:

@@ -15,6 +15,7 @@ from pydantic import AwareDatetime, Field
 from blocks.warehouse import DayRange
 from blocks.workspace import LocalWorkspace, Workspace, saved_workspace
 from flows.choice import name_of, origin_of, source_of
+from flows.clock import utc_now
 from flows.release import prove, stamp
 from tasks.catalog import registry
 from tasks.engine.ledger import Ledger
@@ -45,6 +46,7 @@ class Run(Frozen):
         Information.PUBLISHED, description="What may be known of rosters and absences; hindsight is for backtests only."
     )
     fingerprint: str = Field(description="Fingerprint of the code that runs.")
+    only_missing: tuple[str, ...] = Field((), description="Outputs of which the rows that are there are kept.")
 
     @property
     def workspace(self) -> Workspace:
@@ -68,7 +70,8 @@ class Run(Frozen):
 
     def job(self, targets: pl.DataFrame, flow_run_id: str | None = None, degraded: Iterable[str] = ()) -> Job:
         """This run's work on `targets`, as processors see it; `degraded` holds the labels that its rows carry."""
-        return Job(self.run_id, self.mode, targets, self.fingerprint, flow_run_id, tuple(degraded))
+        only_missing = frozenset(self.only_missing)
+        return Job(self.run_id, self.mode, targets, self.fingerprint, flow_run_id, tuple(degraded), only_missing)
 
     def shop(self, landed: Mapping[str, str], model: str | None = None) -> Shop:
         """The edges for processors: `landed` gives each kind's payload name, `model` the id of the model to load."""
@@ -84,11 +87,6 @@ class Run(Frozen):
             return self.models.load(model)
 
         return Shop(registry(), self.workspace.warehouse, self.ledger, payload, artifact, utc_now)
-
-
-def utc_now() -> dt.datetime:
-    """The wall clock, for stamps on the ledger and payloads. Nothing is computed from it."""
-    return dt.datetime.now(dt.UTC)
 
 
 def code_fingerprint() -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import polars as pl
 
 from blocks.warehouse import DayRange
-from flows.run import Run, utc_now
+from flows.clock import utc_now
+from flows.run import Run
 from tasks.catalog import registry
 from tasks.engine.processor import Cleaned
 from tasks.raw.schedule import CONTRACT

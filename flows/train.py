@@ -7,8 +7,9 @@ import datetime as dt
 from prefect import flow
 
 from blocks.warehouse import DayRange
+from flows.clock import utc_now
 from flows.narration import narrate
-from flows.run import Run, utc_now
+from flows.run import Run
 from tasks.catalog import registry
 from tasks.precompute.ml_feature_store import FEATURE_SET_VERSION
 from tasks.predictions.models import ModelCard

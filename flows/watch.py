@@ -18,9 +18,10 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from blocks.workspace import WorkspaceError
 from flows.alarm import send, tell
+from flows.clock import utc_now
 from flows.look import Look, look, observer
 from flows.narration import narrate
-from flows.run import Run, utc_now
+from flows.run import Run
 from flows.terminal import COLOURS, local_run
 from tasks.engine.breaker import Breaker, Position, breaker
 from tasks.engine.expected import Judged

@@ -24,19 +24,23 @@ TRANSIENT_NAMES = frozenset(
 
 
 class Fault(StrEnum):
-    """TRANSIENT: trying again later may help. PERMANENT: it will not; somebody has to change something."""
+    """TRANSIENT: trying again later may help. PERMANENT: it will not; somebody has to change something.
+
+    INPUT: an input is not there. Trying again helps when the input is, and not before.
+    """
 
     TRANSIENT = "transient"
     PERMANENT = "permanent"
+    INPUT = "input"
 
 
 def fault_of(error: BaseException) -> Fault:
     """The class of an error, by the first opinion in its chain of causes; what nobody knows is permanent.
 
-    An error may say it of itself with a boolean `transient`, or by the HTTP status that it carries.
+    An error may say it of itself, with an attribute `fault` or a boolean `transient`, or by the HTTP status it carries.
     """
     opinions = (opinion for cause in _chain(error) if (opinion := _opinion(cause)) is not None)
-    return Fault.TRANSIENT if next(opinions, False) else Fault.PERMANENT
+    return next(opinions, Fault.PERMANENT)
 
 
 def cause_of(error: BaseException) -> str:
@@ -54,19 +58,20 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
         current = current.__cause__
 
 
-def _opinion(error: BaseException) -> bool | None:
-    said = getattr(error, "transient", None)
-    if isinstance(said, bool):
+def _opinion(error: BaseException) -> Fault | None:
+    said = getattr(error, "fault", None)
+    if isinstance(said, Fault):
         return said
+    passes = getattr(error, "transient", None)
+    if isinstance(passes, bool):
+        return Fault.TRANSIENT if passes else Fault.PERMANENT
     status = _status(error)
     if status is not None:
-        return status in TRANSIENT_STATUS
-    if any(kind.__name__ in TRANSIENT_NAMES for kind in type(error).__mro__):
-        return True
-    if isinstance(error, (ConnectionError, TimeoutError, OperationalError, InterfaceError)):
-        return True
-    if isinstance(error, OSError) and error.errno in TRANSIENT_ERRNO:
-        return True
+        return Fault.TRANSIENT if status in TRANSIENT_STATUS else Fault.PERMANENT
+    named = any(kind.__name__ in TRANSIENT_NAMES for kind in type(error).__mro__)
+    passing = isinstance(error, (ConnectionError, TimeoutError, OperationalError, InterfaceError))
+    if named or passing or (isinstance(error, OSError) and error.errno in TRANSIENT_ERRNO):
+        return Fault.TRANSIENT
     return None
 
 

@@ -22,6 +22,10 @@ class GatePolicy(Frozen):
     )
     enough: float = Field(0.6, ge=0, le=1, description="Share of a phase's required outputs that can do, if stuck.")
 
+    def for_sources(self) -> GatePolicy:
+        """The policy for facts from outside: what cannot be done without is critical by name, the rest degrades."""
+        return self.model_copy(update={"enough": 0.0})
+
 
 class Verdict(StrEnum):
     """What the gate says."""

@@ -6,14 +6,14 @@ Everything that starts, waits, shows or alerts derives from this one object.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from graphlib import TopologicalSorter
 from zoneinfo import ZoneInfo
 
 import polars as pl
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
-from tasks.engine.processor import Landed, Mode, Need, Phase, Processor, Registry, Span
+from tasks.engine.processor import AT_ONCE, Landed, Mode, Need, Phase, Processor, Registry, Span
 
 EASTERN = ZoneInfo("America/New_York")
 PREDICTIONS_DUE = dt.time(13, 30)  # 1:30 PM ET
@@ -51,6 +51,7 @@ class Step(Frozen):
     need: Need
     critical: bool
     after: tuple[str, ...] = ()
+    patience: dt.timedelta = AT_ONCE
 
 
 class Freshness(Frozen):
@@ -82,6 +83,23 @@ class Plan(Frozen):
         """The steps of one phase, in the order in which they can run."""
         return tuple(step for step in self.steps if step.phase == phase)
 
+    def only(self, outputs: Collection[str], registry: Registry) -> Plan:
+        """This plan with the steps of these outputs and of everything that is made of them, and nothing else.
+
+        Raises PlanError for an output that the plan does not make.
+        """
+        made = {step.processor for step in self.steps}
+        strangers = sorted(set(outputs) - made)
+        if strangers:
+            names = ", ".join(strangers)
+            raise PlanError(f"{self.mode} {self.game_day} does not make {names}: it makes {', '.join(sorted(made))}")
+        again = set(outputs)
+        for step in self.steps:  # in order: what a step is made of comes before it
+            if again.intersection(step.after):
+                again.add(step.processor)
+        steps = _among(again, self.steps)
+        return self.model_copy(update={"steps": steps, "payloads": payloads_of(steps, registry)})
+
     def targets(self) -> pl.DataFrame:
         """The game day and as_of as the frame that every transform takes."""
         return targets_frame([(self.game_day, self.as_of)])
@@ -98,12 +116,16 @@ def plan(
 
     `schedule` holds the game day's games and those of earlier days (columns game_id, game_day, home_team, away_team,
     tip_off, status). `as_of` defaults to the instant at which this mode runs by the clock of its game day. A day
-    without games gets a plan without steps. Raises PlanError where a freshness requirement has no earlier game day.
+    without games gets a plan without steps; one whose games were all called off is closed overnight. Raises PlanError
+    where a freshness requirement has no earlier game day.
     """
     games = _games(schedule, game_day)
+    called_off = not games and not schedule.filter(pl.col("game_day") == game_day).is_empty()
     first_tip = min((game.tip_off for game in games if game.tip_off), default=None)
     at = as_of or default_as_of(mode, game_day, first_tip)
     steps = steps_of(mode, registry) if games else ()
+    if called_off and mode == Mode.OVERNIGHT:
+        steps = closing_steps(mode, registry)
     return Plan(
         mode=mode,
         game_day=game_day,
@@ -120,6 +142,25 @@ def steps_of(mode: Mode, registry: Registry) -> tuple[Step, ...]:
     """Every processor that a mode runs, in an order in which each comes after those whose tables it reads."""
     chosen = (item for item in registry if item.runs_in.get(mode) in (Need.REQUIRED, Need.OPTIONAL))
     return tuple(_step(item, mode, registry) for item in in_order(chosen))
+
+
+def closing_steps(mode: Mode, registry: Registry) -> tuple[Step, ...]:
+    """What closes a day on which nothing was played: the last phase, and what it cannot do without."""
+    steps = steps_of(mode, registry)
+    needed = {step.processor for step in steps if step.phase == Phase.PUBLISH}
+    for step in reversed(steps):
+        if step.processor in needed:
+            needed |= {read.table for read in registry[step.processor].tables_read if not read.optional}
+    return _among(needed, steps)
+
+
+def _among(chosen: Collection[str], steps: Iterable[Step]) -> tuple[Step, ...]:
+    """The chosen of these steps, each after those of the others that are chosen too."""
+    return tuple(
+        step.model_copy(update={"after": tuple(name for name in step.after if name in chosen)})
+        for step in steps
+        if step.processor in chosen
+    )
 
 
 def payloads_of(steps: Iterable[Step], registry: Registry) -> tuple[str, ...]:
@@ -198,6 +239,7 @@ def _step(item: Processor, mode: Mode, registry: Registry) -> Step:
         need=item.runs_in[mode],
         critical=item.critical and item.runs_in[mode] == Need.REQUIRED,
         after=tuple(after),
+        patience=item.patience,
     )
 
 

@@ -116,6 +116,8 @@ class Cleaned:
 Input = Read | Landed | Artifact | Provenance
 Transform = Callable[..., "pl.DataFrame | Cleaned"]
 Expectation = Callable[[Mapping[str, Any]], pl.DataFrame]
+Narrowing = Callable[[Mapping[str, Any], pl.DataFrame], Mapping[str, Any]]
+AT_ONCE = dt.timedelta(0)
 
 
 @dataclass(frozen=True)
@@ -124,6 +126,8 @@ class Processor:
 
     `expects` gives the keys that must be in the output, from the same inputs: what is missing is counted and named.
     `complete_at` is the share of them that makes the output COMPLETE, `floor` the share below which it has FAILED.
+    `narrows` gives the inputs from which only the missing of those keys are made, where no row hangs on another.
+    `patience` is how long a run of today waits for what is not complete yet, because it is still being published.
     """
 
     name: str
@@ -136,6 +140,8 @@ class Processor:
     expects: Expectation | None = None
     complete_at: float = 1.0
     floor: float = 0.0
+    narrows: Narrowing | None = None
+    patience: dt.timedelta = AT_ONCE
 
     def __call__(self, **frames: Any) -> pl.DataFrame | Cleaned:
         """What the transform makes of these inputs."""
@@ -162,6 +168,8 @@ def processor(
     expects: Expectation | None = None,
     complete_at: float = 1.0,
     floor: float = 0.0,
+    narrows: Narrowing | None = None,
+    patience: dt.timedelta = AT_ONCE,
 ) -> Callable[[Transform], Processor]:
     """Declare the decorated pure function as the processor of the table that `writes` describes.
 
@@ -181,6 +189,8 @@ def processor(
             expects,
             complete_at,
             floor,
+            narrows,
+            patience,
         )
 
     return declare

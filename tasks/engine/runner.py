@@ -14,6 +14,7 @@ import polars as pl
 from blocks.warehouse import DayRange, Warehouse
 from tasks.engine.contracts import Column, Contract, ContractError, Severity
 from tasks.engine.coverage import expected_keys, lacking, named
+from tasks.engine.faults import Fault, fault_of
 from tasks.engine.ledger import MISSING_SAMPLE, Ledger, State
 from tasks.engine.plan import Frozen
 from tasks.engine.processor import (
@@ -43,9 +44,13 @@ REFUSED_COLUMNS = (
 class MissingInput(Exception):
     """A required input is not there: the processor is not run, and says what it lacks."""
 
+    fault = Fault.INPUT
+
 
 class LostRows(Exception):
     """The store does not give back what it was given: nothing that it holds of these days can be relied upon."""
+
+    fault = Fault.TRANSIENT
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,7 @@ class Job:
     fingerprint: str | None = None
     flow_run_id: str | None = None
     degraded: tuple[str, ...] = ()
+    only_missing: frozenset[str] = frozenset()  # outputs of which rows that are there are kept, and the others made
 
     @property
     def first(self) -> dt.date:
@@ -94,6 +100,7 @@ class Outcome(Frozen):
     refused: int = 0
     reasons: tuple[str, ...] = ()
     error: str | None = None
+    fault: Fault | None = None
     seconds: float = 0.0
 
 
@@ -151,6 +158,7 @@ def run_processor(processor: Processor, job: Job, shop: Shop) -> Outcome:
         degraded_reasons=facts.reasons,
         error_class=type(error).__name__ if error else None,
         error_message=str(error) if error else None,
+        fault=fault_of(error) if error else None,
     )
     return Outcome(
         processor=processor.name,
@@ -162,19 +170,24 @@ def run_processor(processor: Processor, job: Job, shop: Shop) -> Outcome:
         refused=facts.refused,
         reasons=tuple(facts.reasons),
         error=f"{type(error).__name__}: {error}" if error else None,
+        fault=fault_of(error) if error else None,
         seconds=seconds,
     )
 
 
 def _produce(processor: Processor, job: Job, shop: Shop, facts: _Facts) -> State:
     inputs = _inputs(processor, job, shop, facts)
-    made = processor(**inputs, targets=job.targets)
+    kept, narrowed = _kept(processor, inputs, job, shop)
+    made = processor(**narrowed, targets=job.targets)
     frame = made.rows if isinstance(made, Cleaned) else made
     if isinstance(made, Cleaned):
         facts.refused = made.refused.height
         _write(quarantine_of(processor.writes), made.refused, job, shop)
 
     frame = processor.writes.conform(frame)
+    if kept is not None:
+        others = kept.join(frame, on=list(processor.writes.key), how="anti", nulls_equal=True)
+        frame = processor.writes.conform(pl.concat([others, frame]))
     violations = processor.writes.check(frame)
     blocking = [item for item in violations if item.severity == Severity.BLOCKS]
     if blocking:
@@ -183,6 +196,27 @@ def _produce(processor: Processor, job: Job, shop: Shop, facts: _Facts) -> State
     _write(processor.writes, frame, job, shop)
     stored = _read_back(processor, frame, job, shop, facts)
     return _judge(processor, inputs, stored, job, facts)
+
+
+def _kept(
+    processor: Processor, inputs: Mapping[str, Any], job: Job, shop: Shop
+) -> tuple[pl.DataFrame | None, Mapping[str, Any]]:
+    """The rows that stay as they are and the inputs of the others; None and all inputs where everything is made.
+
+    Rows of another release are not kept: an output is of one release.
+    """
+    if processor.narrows is None or processor.table not in job.only_missing:
+        return None, inputs
+    stored = shop.warehouse.read(processor.writes.spec, job.targets["game_day"].to_list())
+    expected = expected_keys(processor, inputs, job.targets["game_day"])
+    if expected is None or stored.is_empty() or ("release" in stored.columns and _of_others(stored, job)):
+        return None, inputs
+    kept = stored.join(expected, on=expected.columns, how="semi", nulls_equal=True)
+    return kept, processor.narrows(inputs, lacking(expected, stored))
+
+
+def _of_others(stored: pl.DataFrame, job: Job) -> bool:
+    return bool(stored.select(pl.col("release").ne_missing(pl.lit(job.fingerprint)).any()).item())
 
 
 def _inputs(processor: Processor, job: Job, shop: Shop, facts: _Facts) -> dict[str, Any]:

@@ -82,6 +82,14 @@ def every_eligible_player_and_system(inputs: Mapping[str, Any]) -> pl.DataFrame:
     return eligible.join(pl.DataFrame({"system": [system.name for system in SYSTEMS]}), how="cross")
 
 
+def only_players(inputs: Mapping[str, Any], missing: pl.DataFrame) -> Mapping[str, Any]:
+    """Inputs by which the missing players alone are predicted, beside the squads that they will play with."""
+    asked = missing.select("game_id", "player_id").unique().with_columns(asked=pl.lit(value=True))
+    features = inputs["ml_feature_store"].join(asked, on=["game_id", "player_id"], how="left", maintain_order="left")
+    chosen = pl.col("eligible") & pl.col("asked").is_not_null()
+    return {**inputs, "ml_feature_store": features.with_columns(eligible=chosen).drop("asked")}
+
+
 @processor(
     phase=Phase.PREDICTIONS,
     writes=CONTRACT,
@@ -100,6 +108,7 @@ def every_eligible_player_and_system(inputs: Mapping[str, Any]) -> pl.DataFrame:
     critical=True,
     expects=every_eligible_player_and_system,
     floor=0.95,
+    narrows=only_players,
 )
 def predictions(
     ml_feature_store: pl.DataFrame,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping
 
 import polars as pl
@@ -76,6 +77,7 @@ def every_game(inputs: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
     runs_in={Mode.OVERNIGHT: Need.OPTIONAL, Mode.SAME_DAY: Need.REQUIRED, Mode.BACKFILL: Need.OPTIONAL},
     expects=every_game,
     complete_at=0.8,
+    patience=dt.timedelta(minutes=20),  # books open late on some days; a run of today waits for them, then goes on
 )
 def prop_lines(
     found: pl.DataFrame,

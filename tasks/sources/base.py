@@ -54,6 +54,12 @@ REQUIRED_COLUMNS: dict[Kind, tuple[str, ...]] = {
         *("commence_time", "home_team", "away_team", "snapshot"),
     ),
 }
+# How old a payload may be that stands in while its source cannot answer; other kinds have no stand-in.
+STANDS_IN_FOR: dict[Kind, dt.timedelta] = {
+    Kind.ROSTERS: dt.timedelta(days=3),
+    Kind.INJURY_REPORT: dt.timedelta(hours=6),
+    Kind.PROP_LINES: dt.timedelta(hours=6),
+}
 # What says that a player belonged to a team: a roster, or in backtests without one that he appeared for it.
 ROSTER, APPEARED = "roster", "appeared"
 # Where a found row came from; added by `parse` and carried into quarantine.

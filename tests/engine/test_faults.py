@@ -21,7 +21,7 @@ def status(code: int) -> httpx.HTTPStatusError:
 
 
 class Says(Exception):
-    transient = True
+    fault = Fault.TRANSIENT
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,6 @@ def test_what_may_pass_by_itself_is_transient_also_as_a_cause(error: Exception) 
         NameError("name 'espn' is not defined"),
         KeyError("player"),
         SourceError("rosters.csv: no column player"),
-        MissingInput("no rosters"),
         ContractError([]),
         FileNotFoundError(errno.ENOENT, "gone"),
         PermissionError(errno.EACCES, "no"),
@@ -67,7 +66,7 @@ def test_what_somebody_has_to_change_is_permanent(error: Exception) -> None:
 
 def test_the_outermost_opinion_counts() -> None:
     class Never(Exception):
-        transient = False
+        fault = Fault.PERMANENT
 
     outer = Never()
     outer.__cause__ = TimeoutError()
@@ -85,3 +84,7 @@ def test_like_failures_are_told_apart_by_their_root() -> None:
     outer.__cause__ = status(503)
     assert cause_of(outer) == "HTTPStatusError 503"
     assert cause_of(NameError("x")) == "NameError"
+
+
+def test_a_missing_input_is_worth_a_try_when_the_input_is_there() -> None:
+    assert fault_of(MissingInput("no rosters")) == Fault.INPUT

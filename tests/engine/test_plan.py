@@ -102,7 +102,10 @@ def hold(found: Plan) -> None:
     assert len(set(names)) == len(names)
     assert not set(names) & set(fresh)
     if not found.games:
-        assert (found.steps, found.fresh, found.payloads, found.deadline) == ((), (), (), None)
+        assert (found.fresh, found.deadline) == ((), None)
+        # A day whose games were all called off is closed: its schedule is taken in, its predictions are void.
+        closing = {"schedule", "prediction_grades", "accuracy_daily"}
+        assert set(names) in (set(), closing if found.mode == Mode.OVERNIGHT else set())
         return
     for step in found.steps:
         assert of(step.processor).runs_in[found.mode] == step.need
