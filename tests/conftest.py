@@ -12,6 +12,7 @@ from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
 if TYPE_CHECKING:
+    from tests.fakes.cloud import Cloud
     from tests.prefect_server import Server
 
 # The same examples every time, and no verdict by the clock: a shared machine is slow when it likes.
@@ -48,3 +49,12 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]
 
     with serving(tmp_path_factory.mktemp("prefect-server")) as running_server:
         yield running_server
+
+
+@pytest.fixture(scope="session")
+def cloud() -> Iterator[Cloud]:
+    """BigQuery and Cloud Storage, faked at the level of HTTP and gRPC; Google's own clients talk to them."""
+    from tests.fakes.cloud import serving_cloud  # Google's libraries take seconds to import
+
+    with serving_cloud() as cloud:
+        yield cloud

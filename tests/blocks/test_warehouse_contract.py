@@ -32,7 +32,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
         dataset = request.getfixturevalue("google_dataset")
         return lambda: dataset
     cloud = request.getfixturevalue("cloud")
-    cloud.bigquery.forget()
+    cloud.forget()
     return cloud.warehouse  # type: ignore[no-any-return]
 
 

@@ -12,16 +12,21 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from google.auth import credentials
+from prefect_gcp.cloud_storage import GcsBucket
 from prefect_gcp.credentials import GcpCredentials
+from pydantic import SecretStr
 
 from blocks.bigquery import BigQueryWarehouse
+from blocks.cloud import CloudWorkspace
 from tests.fakes.bigquery import FakeBigQuery
 from tests.fakes.bigquery_storage import serving_reads
 from tests.fakes.http import serving
+from tests.fakes.storage import FakeStorage
 
 BOUNDARY = "_maybe_start_regional_access_boundary_refresh"
 PROJECT = "courtside-test"
 DATASET = "points"
+BUCKET = "courtside-test-bucket"
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,7 @@ class Cloud:
     """The fakes, where they answer, and the service account that they trust."""
 
     bigquery: FakeBigQuery
+    storage: FakeStorage
     credentials: GcpCredentials
     reads: str
     environment: dict[str, str]
@@ -38,23 +44,39 @@ class Cloud:
         settings = {"patience_s": 5.0, **settings}
         return BigQueryWarehouse(credentials=self.credentials, dataset=DATASET, read_endpoint=self.reads, **settings)
 
+    def bucket(self, folder: str = "") -> GcsBucket:
+        """The bucket, as prefect-gcp's block."""
+        return GcsBucket(bucket=BUCKET, gcp_credentials=self.credentials, bucket_folder=folder)
+
+    def workspace(self, ledger: str) -> CloudWorkspace:
+        """A workspace on the fakes, with the ledger at this URL."""
+        return CloudWorkspace(warehouse=self.warehouse(), bucket=self.bucket("pipeline"), ledger=SecretStr(ledger))
+
+    def forget(self) -> None:
+        """Begin anew with nothing in it."""
+        self.bigquery.forget()
+        self.storage.forget()
+
 
 @contextmanager
 def serving_cloud() -> Iterator[Cloud]:
     """A cloud while it runs; the addresses are in the environment, where Google's clients look for them."""
-    bigquery = FakeBigQuery(DATASET)
+    bigquery, storage = FakeBigQuery(DATASET), FakeStorage(BUCKET)
     with ExitStack() as stack:
         tables = stack.enter_context(serving(bigquery))
+        objects = stack.enter_context(serving(storage))
         reads = stack.enter_context(serving_reads(bigquery))
         environment = {
             "BIGQUERY_EMULATOR_HOST": tables,
+            "STORAGE_EMULATOR_HOST": objects,
         }
         patch = stack.enter_context(pytest.MonkeyPatch.context())
         for name, value in environment.items():
             patch.setenv(name, value)
         # Google's library asks iamcredentials.googleapis.com about every service account, whatever its token's address.
         patch.setattr(credentials.CredentialsWithRegionalAccessBoundary, BOUNDARY, lambda *_: None)
-        yield Cloud(bigquery, GcpCredentials(service_account_info=account(f"{tables}/token")), reads, environment)
+        credentials_block = GcpCredentials(service_account_info=account(f"{tables}/token"))
+        yield Cloud(bigquery, storage, credentials_block, reads, environment)
 
 
 @lru_cache(maxsize=1)

@@ -176,12 +176,11 @@ def serving(fake: Fake) -> Iterator[str]:
 
 
 def parts_of(request: Request) -> tuple[dict[str, Any], bytes]:
-    """The JSON and the body of a multipart/related upload."""
+    """The JSON and the body of a multipart/related upload; the body's media type is added to the JSON."""
     boundary = re.search(r'boundary="?([^";]+)', request.headers["content-type"])
     assert boundary is not None
     _, first, second, _ = request.body.split(b"--" + boundary[1].strip("'").encode())
-    return json.loads(_content(first)), _content(second)
-
-
-def _content(part: bytes) -> bytes:
-    return part.partition(b"\r\n\r\n")[2].removesuffix(b"\r\n")
+    head, _, body = second.partition(b"\r\n\r\n")
+    kind = re.search(rb"content-type: *(\S+)", head, re.IGNORECASE)
+    said = json.loads(first.partition(b"\r\n\r\n")[2])
+    return {**said, "contentType": kind[1].decode() if kind else ""}, body.removesuffix(b"\r\n")
