@@ -73,7 +73,7 @@ def test_a_same_day_run_is_a_few_load_jobs_and_no_query(
     cloud: Cloud, finished: Finished, there: CloudWorkspace
 ) -> None:
     tomorrow = finished.game_day + dt.timedelta(days=1)
-    schedule = there.warehouse.read(registry()["schedule"].writes.spec, [tomorrow])
+    assert tomorrow not in there.warehouse.partitions("schedule")
     before = set(cloud.bigquery.jobs)
     daily(Mode.SAME_DAY, tomorrow, data=finished.folder, home=HOME)
     new = [job for job_id, job in cloud.bigquery.jobs.items() if job_id not in before]
