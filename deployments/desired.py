@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from prefect.blocks.core import Block
-from prefect.workers.base import BaseWorker
 
 from blocks.alerts import OWNER
 from deployments.changes import Kind, Resource
 from deployments.environments import Environment
 from deployments.forms import form
+from deployments.pools import template_of
 from deployments.specs import Deployment
 
 KEPT = "Kept by deployments/register.py: what is changed here by hand is undone by the next registration."
@@ -93,8 +92,3 @@ def deployment(item: Deployment, environment: Environment) -> Resource:
             ),
         },
     )
-
-
-def template_of(pool_type: str) -> dict[str, Any]:
-    """The job template of a worker type, as `prefect work-pool create` would take it."""
-    return BaseWorker.get_worker_class_from_type(pool_type).get_default_base_job_template()  # type: ignore[union-attr]

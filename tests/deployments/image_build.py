@@ -1,6 +1,6 @@
 """A build of the Dockerfile without an engine: the same RUN and COPY steps, in a root folder of their own.
 
-Each stage is a folder that is made root by chroot, with this machine's /usr, /etc and Python in place of the base image.
+Each stage is a folder made root by chroot, with this machine's /usr, /etc and Python in place of the base image.
 Left out is what needs the base image itself: apt-get, useradd and the USER that they make.
 """
 
@@ -59,7 +59,7 @@ def instructions(dockerfile: Path) -> list[tuple[str, str]]:
 
 
 def build(context: Path, into: Path, arguments: Mapping[str, str], secrets: Mapping[str, Path]) -> Stage:
-    """Carry the Dockerfile of `context` out and return its last stage. Raises CalledProcessError, with what was said."""
+    """Carry the Dockerfile of `context` out and return its last stage. Raises CalledProcessError with what was said."""
     stages: dict[str, Stage] = {}
     stage = Stage(into)
     for number, (name, rest) in enumerate(instructions(context / "Dockerfile")):

@@ -36,7 +36,7 @@ def test_a_role_becomes_the_guarded_worker_of_its_pool() -> None:
 def test_the_base_is_named_by_who_builds_and_nothing_runs_as_root() -> None:
     steps = instructions(REPOSITORY / "Dockerfile")
     assert steps[0] == ("ARG", "PYTHON_IMAGE")
-    assert [rest for name, rest in steps if name == "FROM"][0] == "${PYTHON_IMAGE} AS base"
+    assert next(rest for name, rest in steps if name == "FROM") == "${PYTHON_IMAGE} AS base"
     last = steps[max(n for n, (name, _) in enumerate(steps) if name == "FROM") :]
     assert ("USER", "10001") in last
     assert [name for name, _ in last].count("ENTRYPOINT") == 0

@@ -5,8 +5,9 @@ from __future__ import annotations
 import datetime as dt
 import io
 import json
+import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
@@ -54,23 +55,30 @@ def test_a_same_day_run_publishes_the_predictions_that_a_local_one_publishes(
         assert manifests[0][name] == manifests[1][name], name
 
 
-def test_every_table_of_an_overnight_run_holds_what_a_local_one_holds(
-    finished: Finished, there: CloudWorkspace, copied: Callable[[], Path]
-) -> None:
-    home = copied()
+@pytest.fixture(scope="module")
+def overnight(finished: Finished, there: CloudWorkspace, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The overnight run after the finished day, here and there. The local workspace."""
+    home = tmp_path_factory.mktemp("overnight") / "home"
+    shutil.copytree(finished.home, home, symlinks=True)
     for where in (home, HOME):
         daily(Mode.OVERNIGHT, finished.game_day, data=finished.folder, home=where)
+    return home
+
+
+def test_every_table_of_an_overnight_run_holds_what_a_local_one_holds(
+    finished: Finished, there: CloudWorkspace, overnight: Path
+) -> None:
     tables = [item.table for item in registry() if Mode.OVERNIGHT in item.runs_in]
     assert tables
     for table in tables:
-        ours = stored(home, table, finished.game_day)
+        ours = stored(overnight, table, finished.game_day)
         theirs = there.warehouse.read(registry()[table].writes.spec, [finished.game_day])
         marks = [name for name in (*RUN_COLUMNS, "predicted_by") if name in ours.columns]
         assert_frame_equal(theirs.drop(marks), ours.drop(marks), rel_tol=0, abs_tol=1e-9)
 
 
 def test_a_same_day_run_is_a_few_load_jobs_and_no_query(
-    cloud: Cloud, finished: Finished, there: CloudWorkspace
+    cloud: Cloud, finished: Finished, there: CloudWorkspace, overnight: Path
 ) -> None:
     tomorrow = finished.game_day + dt.timedelta(days=1)
     assert tomorrow not in there.warehouse.partitions("schedule")
