@@ -19,6 +19,7 @@ from blocks.alerts import ALERTS, HEARTBEAT_SENT, OWNER, REDELIVERED, SECOND_CHA
 from deployments.alerting import wording as words
 from deployments.alerting.apply import Change, References, apply
 from deployments.alerting.fleet import HEARTBEAT, REDELIVER, SELF_HEAL, WATCHED, Watched
+from deployments.alerting.lint import SHORTEST_ABSENCE
 from deployments.alerting.messages import Message
 from deployments.alerting.triggers import DEPLOYMENT, POOL, RUN, SUBJECT, TRIGGERED, Labels, absent, over, then, when
 from deployments.integrity import events as integrity
@@ -67,6 +68,7 @@ class Timing(Frozen):
     silence: dt.timedelta = Field(
         dt.timedelta(hours=25), description="From one heartbeat of the alert path to the next."
     )
+    pace: float = Field(1, gt=0, description="What the budgets of deployments are multiplied by, for drills.")
     memory: dt.timedelta = Field(dt.timedelta(days=7), description="How long an open alert waits for its end.")
 
 
@@ -82,6 +84,10 @@ class Alerts:
     def watched(self) -> tuple[Watched, ...]:
         """The deployments of ours that the server has."""
         return tuple(item for item in WATCHED if self.refs.knows(item.deployment))
+
+    def budget(self, watched: Watched) -> dt.timedelta:
+        """How long a run of it may take; ten seconds is the shortest absence that a server knows."""
+        return max(watched.budget * self.timing.pace, SHORTEST_ABSENCE)
 
     def of(self, *watched: Watched) -> Labels:
         """The runs of these deployments, of all if none is named: by id, since heartbeats carry no names."""
@@ -203,7 +209,7 @@ def overrunning(alerts: Alerts) -> Iterator[AutomationCore]:
     """Running longer than its mode may. One a deployment, since budgets differ and its twin must not mix them up."""
     for item in alerts.watched:
         runs = alerts.of(item)
-        slow = absent(_runs("Running"), STOPPED, each=RUN, within=item.budget, related=runs)
+        slow = absent(_runs("Running"), STOPPED, each=RUN, within=alerts.budget(item), related=runs)
         opened = alerts.tell(words.overrunning(item), slow, item.deployment)
         yield opened
         ended = when(ENDED, each=RUN, burst=dt.timedelta(0), related=runs)
@@ -287,17 +293,16 @@ def healing(alerts: Alerts) -> Iterator[AutomationCore]:
         IncidentKind.OUTPUT_FAILED,
         IncidentKind.VALIDATION_FAILED,
     )
-    game_day = {"__prefect_kind": "jinja", "template": "{{ event.payload.game_day }}"}
     yield alerts.do(
         "self-heal after an incident",
-        "Starts self-heal for the game day of an incident that it can mend",
+        "Starts self-heal when an incident has opened that it can mend",
         when(
             {OPENED},
             each="courtside.game-day",
             burst=alerts.timing.heal,
-            match={"courtside.kind": [kind.value for kind in healable], "courtside.game-day": "????-??-??"},
+            match={"courtside.kind": [kind.value for kind in healable]},
         ),
-        RunDeployment(source="selected", deployment_id=heal, parameters={"game_day": game_day}),
+        RunDeployment(source="selected", deployment_id=heal),
     )
 
 

@@ -6,6 +6,7 @@ import asyncio
 import datetime as dt
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from typing import Any
 from uuid import UUID
 
@@ -47,7 +48,7 @@ def send(
 
     # A flow may or may not be inside a running event loop: a thread suits both.
     with ThreadPoolExecutor(1) as pool:
-        pool.submit(asyncio.run, deliver()).result(timeout=ANSWER_WITHIN_S)
+        pool.submit(copy_context().run, asyncio.run, deliver()).result(timeout=ANSWER_WITHIN_S)
 
 
 def _this_run() -> list[RelatedResource]:

@@ -43,25 +43,28 @@ def redeliver(
         float, Field(ge=0, description="How long the server itself may take to deliver.")
     ] = GRACE.total_seconds(),
 ) -> list[str]:
-    """Send every message of the last day that did not arrive. Returns the alarms' ids; raises while a channel refuses.
+    """Send every message of the last day that did not arrive. Returns the alarms' ids; raises while any still waits.
 
     A message counts as delivered once its artifact exists, so a run that dies goes on where it was. Only one that dies
     between the channel's answer and the artifact, milliseconds, would send that message again.
     """
     with get_client(sync_client=True) as client:
-        waiting = _waiting(client, utc_now(), dt.timedelta(seconds=grace_seconds))
-        refused = [str(error) for item in waiting if (error := _deliver(client, item))]
+        waiting = _waiting(client)
+        due = [item for item in waiting if utc_now() - item.triggered >= dt.timedelta(seconds=grace_seconds)]
+        refused = [str(error) for item in due if (error := _deliver(client, item))]
+    narrate("alerts", "redelivered", f"{len(due) - len(refused)} of {len(waiting)} messages")
     if refused:
         raise AlertChannelError(f"{len(refused)} of {len(waiting)} messages still wait: {refused[0]}")
-    narrate("alerts", "redelivered", f"{len(waiting)} messages")
-    return [item.id for item in waiting]
+    if len(due) < len(waiting):
+        raise AlertChannelError(f"{len(waiting) - len(due)} alarms have just gone off, and may yet be delivered")
+    return [item.id for item in due]
 
 
-def _waiting(client: SyncPrefectClient, now: dt.datetime, grace: dt.timedelta) -> list[Undelivered]:
-    found = list(_events(client, now - MEMORY))
+def _waiting(client: SyncPrefectClient) -> list[Undelivered]:
+    found = list(_events(client, utc_now() - MEMORY))
     alarms = [_key(str(event.id)) for event in found if event.event == TRIGGERED]
     delivered = {key.removeprefix(_key("")) for key in _artifacts(client, alarms)}
-    return undelivered(_automations(client), found, delivered, now, grace)
+    return undelivered(_automations(client), found, delivered)
 
 
 def _deliver(client: SyncPrefectClient, item: Undelivered) -> AlertChannelError | None:

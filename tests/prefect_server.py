@@ -51,6 +51,12 @@ class Server:
 
     url: str
     home: Path
+    process: Process
+
+    def kill(self) -> None:
+        """End it as a machine that loses power does."""
+        os.killpg(self.process.popen.pid, signal.SIGKILL)
+        self.process.popen.wait()
 
     def environment(self, root: Path, **more: str) -> dict[str, str]:
         """The environment of a process that works in the folder `root` and speaks to this server."""
@@ -189,4 +195,4 @@ def serving(home: Path, port: int | None = None, **more: str) -> Iterator[Server
             return False
 
         wait_for("the Prefect server", healthy, 120)
-        yield Server(url, home)
+        yield Server(url, home, process)

@@ -1,4 +1,4 @@
-"""`python -m deployments.alerting`: the alert path by hand: see what would change, test a channel, run the receiver."""
+"""`python -m deployments.alerting`: the alert path by hand: see what would change, ask why, test, receive."""
 
 from __future__ import annotations
 
@@ -6,15 +6,19 @@ import datetime as dt
 import signal
 from pathlib import Path
 from typing import Annotated
+from uuid import UUID
 
 import typer
 from prefect.blocks.notifications import CustomWebhookNotificationBlock
 from prefect.client.orchestration import get_client
+from prefect.exceptions import ObjectNotFound
 
 from blocks.alerts import ALERTS, SECOND_CHANNEL, AlertChannelError, probe
 from deployments.alerting.apply import AutomationsError
+from deployments.alerting.facts import facts_of
 from deployments.alerting.receiver import PORT, Receiver
 from deployments.automations import RUNBOOK, register, send_heartbeat
+from tasks.alerting.lateness import explain
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False)
 MESSAGES = Path(".pipeline/alerts.jsonl")
@@ -60,6 +64,17 @@ def test() -> None:
         else:
             print(f"{name}: taken")
     raise SystemExit(int(failed))
+
+
+@app.command()
+def why(run: Annotated[UUID, typer.Argument(help="Id of the flow run.")]) -> None:
+    """Say why a run is late: no worker, paused, concurrency or a worker of another release."""
+    with get_client(sync_client=True) as client:
+        try:
+            found = explain(facts_of(client, run, _now()))
+        except (ObjectNotFound, ValueError) as error:
+            raise SystemExit(str(error)) from None
+    print(f"{found.cause}: {found.words}\n{found.remedy}")
 
 
 @app.command()

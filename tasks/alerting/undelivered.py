@@ -62,11 +62,8 @@ def undelivered(
     automations: Iterable[Automation],
     events: Iterable[ReceivedEvent],
     delivered: Iterable[str],
-    now: dt.datetime,
-    grace: dt.timedelta,
 ) -> list[Undelivered]:
-    """Alarms of these automations, oldest first, that are older than `grace` and have neither a message that the server
-    sent nor one of those `delivered` since."""
+    """Alarms of these automations, oldest first, with neither a message of the server's nor one `delivered` since."""
     notifying = {
         f"prefect.automation.{item.id}": item
         for item in automations
@@ -82,10 +79,7 @@ def undelivered(
             cause=_cause(event),
         )
         for event in sorted(events, key=lambda item: item.occurred)
-        if event.event == TRIGGERED
-        and event.resource.id in notifying
-        and str(event.id) not in done
-        and now - event.occurred >= grace
+        if event.event == TRIGGERED and event.resource.id in notifying and str(event.id) not in done
     ]
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
@@ -20,11 +21,14 @@ from deployments.alerting.fleet import WATCHED
 from deployments.alerting.receiver import Delivery, Receiver
 from deployments.automations import Timing, register
 from deployments.integrity import events
-from tests.prefect_server import Server, serving, wait_for
+from flows import alarm
+from tasks.engine.incidents import Incident, IncidentEvent, IncidentKind, event_of
+from tests.prefect_server import Server, serving, wait_for, worker
 
 RUNBOOK = "https://runbook.example.invalid/docs/runbook.md"
 # The server looks for runs that are late every second, and for absences every second: fast enough to wait for.
 SETTINGS = {
+    "PREFECT_MESSAGING_BROKER": "deployments.alerting.broker",
     "PREFECT_SERVER_SERVICES_LATE_RUNS_LOOP_SECONDS": "1",
     "PREFECT_SERVER_SERVICES_LATE_RUNS_AFTER_SECONDS": "2",
     "PREFECT_SERVER_SERVICES_FOREMAN_LOOP_SECONDS": "2",
@@ -45,8 +49,21 @@ SCALED = Timing(
     delivery=dt.timedelta(seconds=10),
     heal=dt.timedelta(seconds=20),
     silence=dt.timedelta(seconds=30),
+    pace=1 / 180,
     memory=dt.timedelta(hours=1),
 )
+
+
+MARKER = "settled"
+SETTLING_SECONDS = 26  # the longest absence but the heartbeat's is 20 s, and the server looks every 5
+FLOW = """
+from prefect import flow
+
+
+@flow
+def nothing():
+    return 1
+"""
 
 
 def now() -> dt.datetime:
@@ -93,6 +110,72 @@ class House:
     def event(self, name: str, resource: str, payload: dict[str, Any] | None = None, **labels: str) -> None:
         events.emit(name, {"prefect.resource.id": resource, **labels}, payload or {}, now())
 
+    def tell(self, event: IncidentEvent) -> None:
+        """Send an incident's event, with its own id, as the watch does."""
+        alarm.send(event.event, event.resource, event.payload, now(), event.id)
+
+    def lives_through(self, run: str, *states: str) -> None:
+        for name in states:
+            self.state(run, name.upper(), name)
+
+    def beats(self, deployment: str, run: str) -> None:
+        """A heartbeat of a run, as its engine sends it: with its deployment's id and no name."""
+        related = {
+            "prefect.resource.id": f"prefect.deployment.{self.deployments[deployment]}",
+            "prefect.resource.role": "deployment",
+        }
+        resource = {"prefect.resource.id": f"prefect.flow-run.{run}", "prefect.resource.name": "run"}
+        events.emit("prefect.flow-run.heartbeat", resource, {}, now(), [related])
+
+    def edit(self, deployment: str, **fields: Any) -> None:
+        """Change a deployment as the UI does."""
+        self.patch(f"/deployments/{self.deployments[deployment]}", fields)
+
+    def patch(self, path: str, fields: dict[str, Any]) -> None:
+        """As Prefect's clients do: a busy SQLite server answers 503, which means to ask again."""
+
+        def done() -> bool:
+            answer = httpx.patch(self.server.url + path, json=fields, timeout=30)
+            return answer.status_code != 503 and bool(answer.raise_for_status())
+
+        wait_for(f"an answer to PATCH {path}", done, 60)
+
+    def runs_of(self, deployment: str) -> list[dict[str, Any]]:
+        wanted = {"deployments": {"id": {"any_": [self.deployments[deployment]]}}}
+        return list(self.server.post("/flow_runs/filter", wanted))
+
+    def cancel(self, deployment: str) -> None:
+        """End the waiting runs of a deployment: nobody is there to run them."""
+        for run in self.runs_of(deployment):
+            if run["state"]["type"] == "SCHEDULED":
+                self.state(run["id"], "CANCELLED", "Cancelled")
+
+    def pool_status(self, pool: str) -> str:
+        return str(self.server.get(f"/work_pools/{pool}")["status"])
+
+    def worker(self, pool: str, log: Path) -> Any:
+        """A real worker of Prefect's own kind, in a folder with the flows of these deployments."""
+        (self.server.home / "flow.py").write_text(FLOW)
+        return worker(self.server, self.server.home, pool, log, "process")
+
+    def settled(self) -> None:
+        """Wait until whatever the events so far could set off has had its time: the longest absence, and a round."""
+        marker = Incident(
+            kind=IncidentKind.LEDGER_UNREADABLE,
+            subject=f"{MARKER} {uuid4()}",
+            what="The test goes on.",
+            since=now(),
+            impact="none",
+            next_step="none",
+        )
+        time.sleep(SETTLING_SECONDS)  # an absence can only be waited for
+        self.tell(event_of(marker, True))
+        self.heard(marker.subject)
+
+    def dead_letters(self) -> list[str]:
+        """Events and actions that the server has given up."""
+        return [path.read_text()[:300] for path in (self.server.home / "dlq").glob("*")]
+
     def heard(self, subject: str, seconds: float = 40, channel: str = "alerts") -> Delivery:
         """The message that has `subject` in its heading, once it is there; it must be the only one."""
 
@@ -108,7 +191,8 @@ class House:
         return found[0]
 
     def subjects(self, channel: str = "alerts") -> list[str]:
-        return [item.subject for item in self.receiver.deliveries(channel)]
+        """The headings on a channel, without those of `settled`."""
+        return [item.subject for item in self.receiver.deliveries(channel) if MARKER not in item.subject]
 
 
 @contextmanager
@@ -126,14 +210,3 @@ def furnished(folder: Path, timing: Timing = SCALED, port: int | None = None) ->
         house = House(server, client, receiver)
         house.furnish(timing)
         yield house
-
-
-def unique(prefix: str) -> str:
-    return f"{prefix}.{uuid4()}"
-
-
-def seconds_since(instant: dt.datetime) -> float:
-    return (now() - instant).total_seconds()
-
-
-__all__ = ["House", "furnished", "now", "seconds_since", "time", "unique"]

@@ -78,7 +78,7 @@ class KioskServer(Server):
 def serving_kiosk(home: Path) -> Iterator[KioskServer]:
     """A running server for the small project."""
     with serving(home) as server:
-        yield KioskServer(server.url, server.home, entry_points(home / "path"))
+        yield KioskServer(server.url, server.home, server.process, entry_points(home / "path"))
 
 
 def statement(root: Path) -> dict[str, Any]:
