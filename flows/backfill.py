@@ -1,99 +1,198 @@
-"""Backfill: phases 1 to 4 over a range of game days, season by season, by the same processors as the daily run."""
+"""Backfill: the daily run's predictions for past days, each by a model that saw only games before it, graded.
+
+Same features, same training, same prediction processor as the daily run; a new model at the start of each week or
+month. A period that shares a model is one piece of work: `predict_period` may run in any process or on any machine.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
+import multiprocessing
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import polars as pl
 import typer
 from prefect import flow
+from pydantic import Field
 from rich.console import Console
 
-from blocks.warehouse import DayRange
+from blocks.objects import ObjectConflict
+from blocks.partition import WarehouseError
 from blocks.workspace import WorkspaceError
+from deployments.integrity.digest import read_tree
+from flows.choice import name_of
+from flows.grade import GradeReport, GradingFailed, NothingToGrade, grade_run, show_grades
+from flows.history import HistoryFailed, HistoryMissing, beginning, build_tables
 from flows.narration import narrate
-from flows.phases import PHASE_FLOWS, ingest, target_list
-from flows.run import Run, code_fingerprint, home_of, new_run_id
-from flows.slate import scheduled
+from flows.run import HOME, Run, code_fingerprint, new_run_id
+from flows.slate import slate
 from flows.terminal import local_run
+from flows.train import fit
 from tasks.catalog import registry
-from tasks.engine.plan import Step, cutoffs, is_played, payloads_of, results_known_at, steps_of
-from tasks.engine.processor import Mode, Need
-from tasks.engine.runner import Outcome
+from tasks.engine.plan import cutoffs, is_played, results_known_at, targets_frame
+from tasks.engine.processor import Mode
+from tasks.engine.runner import Outcome, run_processor
+from tasks.precompute.ml_feature_store import FEATURE_SET_VERSION
+from tasks.predictions.models import ModelError
+from tasks.predictions.points_model import POINTS_FEATURES, library_versions
+from tasks.predictions.training import TrainingError
 from tasks.sources.base import SourceError
 from tasks.sources.hindsight import Information
 
+WORKERS = 2
+SEASONS = 5  # of history before the first: four to train on, and one for averages to settle
+RECIPE = "RECIPE"
+ROOT = Path(__file__).resolve().parent.parent
+# Whose code decides what features and predictions are; grading and reports may change without them.
+RECIPE_CODE = (
+    *("tasks/*.py", "tasks/sources/*.py"),
+    *(f"tasks/{room}/**/*.py" for room in ("raw", "analytics", "precompute", "predictions")),
+)
+
+Days = list[tuple[dt.date, dt.datetime]]
+
+
+class Refit(StrEnum):
+    """How often the model is trained anew."""
+
+    WEEKLY = "weekly"
+    MONTHLY = "monthly"
+
 
 class BackfillFailed(Exception):
-    """A backfill in which a required output could not be made, with what and why."""
+    """A day of the range that could not be predicted, with why."""
 
 
-@flow(name="backfill", flow_run_name="backfill {first} to {last}")
+class OtherRecipe(Exception):
+    """A workspace whose predictions were made by other code or another refit, with what to do."""
+
+
+@flow(name="backfill", flow_run_name="backfill {start} to {end}")
 def backfill(
-    first: dt.date,
-    last: dt.date,
-    data: Path | None = None,
-    home: Path | None = None,
-    fingerprint: str = "unversioned",
-    information: Information = Information.PUBLISHED,
-) -> list[Outcome]:
-    """Build every table of phases 2 to 4 for the game days `first` to `last`.
+    start: Annotated[dt.date, Field(description="First game day to predict.")],
+    end: Annotated[dt.date, Field(description="Last game day to predict.")],
+    refit: Annotated[Refit, Field(description="How often the model is trained anew.")] = Refit.MONTHLY,
+    data: Annotated[Path | None, Field(description="Folder of seasons. None: the simulated league.")] = None,
+    home: Annotated[Path | None, Field(description="Workspace folder. None: one of its own in .pipeline.")] = None,
+    information: Annotated[
+        Information, Field(description="What may be known of rosters and absences; two kinds are hindsight.")
+    ] = Information.PUBLISHED,
+    workers: Annotated[int, Field(ge=1, description="Processes; one a core is best.")] = WORKERS,
+    seasons: Annotated[int, Field(ge=0, description="Seasons of history before the range's first.")] = SEASONS,
+) -> GradeReport:
+    """Predict every game day from `start` to `end` as the daily run would have, grade them, and measure the accuracy.
 
-    Features of a day hold what a same-day run at the default hour would have known. Days that are already complete are
-    left alone, so an interrupted backfill goes on where it stopped. Raises BackfillFailed.
+    Tables are built first where they are missing. Days that are predicted already are left alone, so an interrupted
+    backfill goes on where it stopped; predictions of another recipe are never mixed in. Nothing is published.
+    Raises BackfillFailed, HistoryFailed, HistoryMissing, OtherRecipe, TrainingError.
     """
-    if last < first:
-        raise SourceError(f"the last game day {last} is before the first {first}: give them the other way round")
-    run = Run(
-        run_id=new_run_id(Mode.BACKFILL, last),
-        mode=Mode.BACKFILL,
-        game_day=last,
-        as_of=results_known_at(last),
-        data=data,
-        home=home_of(data, home, information),
-        information=information,
-        fingerprint=fingerprint,
-    )
-    steps = list(steps_of(Mode.BACKFILL, registry()))
-    schedule = scheduled(run, DayRange(first, last))
-    outcomes: list[Outcome] = []
-    for season in schedule["season"].unique().sort():
-        days = missing_days(run, schedule.filter(pl.col("season") == season))
-        if days:
-            outcomes += _season(run, season, schedule.filter(pl.col("game_day").is_in(days)), steps)
-    return outcomes
+    run = run_of(end, data, home, information)
+    hold_recipe(run, refit)
+    first_day = run.model_copy(update={"game_day": start})
+    first = beginning(first_day, slate(first_day).filter(is_played()), seasons)
+    if start < first:
+        raise HistoryMissing(f"{run.home} holds history from {first} on, and {start} is before that: choose another")
+    build_tables(first, end, data, run.home, run.fingerprint, information)
 
-
-def missing_days(run: Run, schedule: pl.DataFrame) -> list[dt.date]:
-    """The game days of `schedule` for which some table that a backfill must make has no partition."""
-    wanted = set(schedule.filter(is_played())["game_day"])
-    required = [item.table for item in registry() if item.runs_in.get(Mode.BACKFILL) == Need.REQUIRED]
-    missing: set[dt.date] = set()
-    for table in required:
-        missing |= wanted - set(run.workspace.warehouse.partitions(table))
-    return sorted(missing)
-
-
-def _season(run: Run, season: str, schedule: pl.DataFrame, steps: list[Step]) -> list[Outcome]:
-    targets = target_list(cutoffs(schedule))
-    first, last = targets[0][0], targets[-1][0]
-    narrate(f"history {season}", "building", f"{len(targets)} game days, {first} to {last}")
-    landed = ingest(run, first, last, list(payloads_of(steps, registry())))
-    outcomes: list[Outcome] = []
-    for phase, subflow in PHASE_FLOWS.items():
-        mine = [step for step in steps if step.phase == phase]
-        made = subflow(run, targets, mine, landed)
-        outcomes += made
-        failed = [
-            f"{outcome.processor}: {outcome.error or '; '.join(outcome.reasons)}"
-            for outcome, step in zip(made, mine, strict=True)
-            if not outcome.state.usable and step.need == Need.REQUIRED
-        ]
+    schedule = slate(run).filter(is_played() & (pl.col("game_day") >= start))
+    groups = periods(cutoffs(schedule), refit)
+    for done, (days, made) in enumerate(_predicted(run, groups, workers), start=1):
+        failed = [outcome for outcome in made if not outcome.state.usable]
         if failed:
-            raise BackfillFailed(f"{season}: " + "; ".join(failed))
-    return outcomes
+            raise BackfillFailed(f"{days[0][0]} to {days[-1][0]}: {failed[0].error}")
+        rows = sum(outcome.rows for outcome in made)
+        what = f"{rows:,} rows anew" if made else "all there already"
+        narrate(f"{days[0][0]} to {days[-1][0]}", "predicted", f"{what}; {done} of {len(groups)} periods")
+    return grade_run(run, start, end)
+
+
+def run_of(end: dt.date, data: Path | None, home: Path | None, information: Information) -> Run:
+    """The run of a backfill that ends on `end`."""
+    return Run(
+        run_id=new_run_id(Mode.BACKFILL, end),
+        mode=Mode.BACKFILL,
+        game_day=end,
+        as_of=results_known_at(end),
+        data=data,
+        home=home or backfill_home(data, information),
+        information=information,
+        fingerprint=code_fingerprint(),
+    )
+
+
+def backfill_home(data: Path | None, information: Information) -> Path:
+    """The workspace of a backfill: never the daily run's own, whose predictions are what was really published."""
+    return HOME / f"backfill-{name_of(data)}-{information.replace('_', '-')}"
+
+
+def hold_recipe(run: Run, refit: Refit) -> None:
+    """Mark a new workspace with what its tables and predictions are made by. Raises OtherRecipe if they are not."""
+    mine = f"{refit} refits of features and models by {recipe()}"
+    objects, theirs = run.workspace.models, "a daily run"
+    if objects.names(RECIPE) or not run.workspace.warehouse.partitions("predictions"):
+        try:
+            objects.create(RECIPE, mine.encode())
+        except ObjectConflict:
+            theirs = objects.get(RECIPE).decode()
+        else:
+            return
+    raise OtherRecipe(
+        f"{run.home} holds predictions of {theirs}, and these would be {mine}: "
+        "give another folder with --home, or remove it to start anew"
+    )
+
+
+def recipe() -> str:
+    """The digest over the code that makes features and predictions, and its libraries."""
+    tree = read_tree(ROOT, RECIPE_CODE)
+    return hashlib.sha256(f"{tree.digest} {sorted(library_versions().items())}".encode()).hexdigest()[:16]
+
+
+def periods(targets: pl.DataFrame, refit: Refit) -> list[Days]:
+    """The target days in groups that share a model: by calendar month, or by week from Monday."""
+    every = "1mo" if refit == Refit.MONTHLY else "1w"
+    grouped = targets.with_columns(period=pl.col("game_day").dt.truncate(every)).partition_by(
+        "period", maintain_order=True
+    )
+    return [list(group.select("game_day", "as_of").iter_rows()) for group in grouped]
+
+
+def _predicted(run: Run, groups: list[Days], workers: int) -> Iterator[tuple[Days, list[Outcome]]]:
+    """Each period with what came of it, in the order in which they are done."""
+    if workers == 1:
+        yield from ((days, predict_period(run, days)) for days in groups)
+        return
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        jobs = {pool.submit(predict_period, run, days): days for days in groups}
+        for job in as_completed(jobs):
+            yield jobs[job], job.result()
+
+
+def predict_period(run: Run, days: Days) -> list[Outcome]:
+    """Train on games before the first of these days, then predict those that have no predictions yet."""
+    done = run.workspace.warehouse.partitions("predictions")
+    missing = [(day, as_of) for day, as_of in days if day not in done]
+    if not missing:
+        return []
+    first = run.model_copy(update={"game_day": days[0][0]})
+    card = (
+        first.models.usable_for(
+            days[0][0],
+            newest_age=dt.timedelta(days=1),
+            feature_set_version=FEATURE_SET_VERSION,
+            features=POINTS_FEATURES,
+            libraries=library_versions(),
+            promoted_only=False,  # what is measured here is how good a model is that nobody chose
+        )
+        or fit(first).card
+    )
+    targets = targets_frame(missing)
+    return [run_processor(registry()["predictions"], run.job(targets), run.shop({}, card.id))]
 
 
 cli = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -101,33 +200,46 @@ cli = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 @cli.command()
 def main(
-    start: Annotated[dt.datetime, typer.Option(formats=["%Y-%m-%d"], help="First game day.")],
-    end: Annotated[dt.datetime, typer.Option(formats=["%Y-%m-%d"], help="Last game day.")],
+    start: Annotated[dt.datetime, typer.Option(formats=["%Y-%m-%d"], help="First game day to predict.")],
+    end: Annotated[dt.datetime, typer.Option(formats=["%Y-%m-%d"], help="Last game day to predict.")],
+    refit: Annotated[Refit, typer.Option(help="How often the model is trained anew.")] = Refit.MONTHLY,
     data: Annotated[
         Path | None, typer.Option(help="Folder of seasons (docs/data.md). Default: the bundled simulated league.")
     ] = None,
-    home: Annotated[Path | None, typer.Option(help="Folder of tables. Default: one per source in .pipeline.")] = None,
+    home: Annotated[
+        Path | None, typer.Option(help="Workspace folder. Default: one per source and information in .pipeline.")
+    ] = None,
     information: Annotated[
         Information,
         typer.Option(help="What may be known of rosters and absences: no_news and perfect_report are hindsight."),
     ] = Information.PUBLISHED,
+    workers: Annotated[int, typer.Option(min=1, help="Processes; one a core is best.")] = WORKERS,
+    seasons: Annotated[int, typer.Option(min=0, help="Seasons of history before the range's first.")] = SEASONS,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write the accuracy by system and population here.")
+    ] = None,
 ) -> None:
-    """Build every table of phases 2 to 4 for a range of game days. What is complete is left alone.
+    """Predict past game days as the daily run would have, then grade them. What is predicted already is left alone.
 
-    Exit code 0: everything is there. 1: a required output could not be made. 2: something you can put right.
+    Exit code 0: predicted and graded. 1: a day could not be. 2: something that you can put right.
     """
     console = Console()
     try:
         with local_run(console):
-            outcomes = backfill(start.date(), end.date(), data, home, code_fingerprint(), information)
-    except BackfillFailed as error:
+            report = backfill(start.date(), end.date(), refit, data, home, information, workers, seasons)
+    except (BackfillFailed, HistoryFailed, GradingFailed) as error:
         console.print(f"[bold red]failed:[/] {error}", soft_wrap=True, highlight=False)
         raise typer.Exit(1) from None
-    except (SourceError, WorkspaceError) as error:
+    except (
+        *(SourceError, WorkspaceError, WarehouseError, OtherRecipe),
+        *(HistoryMissing, TrainingError, ModelError, NothingToGrade),
+    ) as error:
         console.print(f"[bold red]error:[/] {error}", soft_wrap=True, highlight=False)
         raise typer.Exit(2) from None
-    rows = sum(outcome.rows for outcome in outcomes)
-    console.print(f"{len(outcomes)} outputs, {rows:,} rows" if outcomes else "every day was complete already")
+    show_grades(console, report)
+    if json_file is not None:
+        json_file.parent.mkdir(parents=True, exist_ok=True)
+        report.accuracy.write_json(json_file)
 
 
 if __name__ == "__main__":

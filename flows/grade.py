@@ -12,6 +12,8 @@ import polars as pl
 import typer
 from prefect import flow
 from prefect.artifacts import create_table_artifact
+from prefect.runtime import flow_run
+from pydantic import Field
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -19,12 +21,13 @@ from rich.text import Text
 from blocks.partition import WarehouseError
 from blocks.warehouse import DayRange
 from blocks.workspace import WorkspaceError
+from flows.clock import utc_now
 from flows.narration import narrate
 from flows.phases import grading, told
 from flows.run import Run, code_fingerprint, home_of, is_saved, new_run_id
 from flows.terminal import local_run
 from tasks.catalog import registry
-from tasks.engine.plan import results_known_at, steps_of
+from tasks.engine.plan import EASTERN, results_known_at, steps_of
 from tasks.engine.processor import Mode, Phase
 from tasks.engine.runner import Outcome
 from tasks.grading.accuracy import POPULATIONS, accuracy
@@ -34,6 +37,7 @@ from tasks.sources.base import SourceError
 from tasks.sources.hindsight import Information
 
 SHOWN_DAYS = 5
+A_WEEK = dt.timedelta(days=6)  # before its last day
 
 
 class NothingToGrade(Exception):
@@ -65,8 +69,37 @@ class GradeReport:
     suspicions: tuple[Suspicion, ...]
 
 
-@flow(name="grade", flow_run_name="grade {first} to {last}")
-def grade(run: Run, first: dt.date, last: dt.date) -> GradeReport:
+@flow(name="grade")
+def grade(
+    last: Annotated[dt.date | None, Field(description="Last game day. None: the day before this run's.")] = None,
+    first: Annotated[dt.date | None, Field(description="First game day. None: a week up to the last.")] = None,
+    data: Annotated[Path | None, Field(description="Folder of seasons. None: the simulated league.")] = None,
+    home: Annotated[Path | None, Field(description="Workspace folder. None: one per source in .pipeline.")] = None,
+    information: Annotated[
+        Information, Field(description="What was known of rosters and absences when the tables were built.")
+    ] = Information.PUBLISHED,
+) -> GradeReport:
+    """Grade a range of game days (see `grade_run`); by default the week up to yesterday in New York."""
+    today = (flow_run.scheduled_start_time or utc_now()).astimezone(EASTERN).date()
+    last = last or today - dt.timedelta(days=1)
+    return grade_run(run_of(last, data, home, information), first or last - A_WEEK, last)
+
+
+def run_of(last: dt.date, data: Path | None, home: Path | None, information: Information) -> Run:
+    """The run of a grading that ends on `last`."""
+    return Run(
+        run_id=new_run_id(Mode.OVERNIGHT, last),
+        mode=Mode.OVERNIGHT,
+        game_day=last,
+        as_of=results_known_at(last),
+        data=data,
+        home=home_of(data, home, information),
+        information=information,
+        fingerprint=code_fingerprint(),
+    )
+
+
+def grade_run(run: Run, first: dt.date, last: dt.date) -> GradeReport:
     """Grade every prediction of the game days `first` to `last` whose game has a result or was called off.
 
     Results are those in the store: overnight runs and backfills bring them in. Grading again gives the same rows.
@@ -233,22 +266,12 @@ def main(
     right.
     """
     console = Console()
-    last = end.date()
-    run = Run(
-        run_id=new_run_id(Mode.OVERNIGHT, last),
-        mode=Mode.OVERNIGHT,
-        game_day=last,
-        as_of=results_known_at(last),
-        data=data,
-        home=home_of(data, home, information),
-        information=information,
-        fingerprint=code_fingerprint(),
-    )
+    last, folder = end.date(), home_of(data, home, information)
     try:
-        if not is_saved(run.home) and not run.home.is_dir():
-            raise NothingToGrade(f"there is no folder {run.home}: give the one that the predictions are in with --home")
+        if not is_saved(folder) and not folder.is_dir():
+            raise NothingToGrade(f"there is no folder {folder}: give the one that the predictions are in with --home")
         with local_run(console):
-            report = grade(run, start.date(), last)
+            report = grade(last, start.date(), data, folder, information)
     except GradingFailed as error:
         console.print(f"[bold red]failed:[/] {error}", soft_wrap=True, highlight=False)
         raise typer.Exit(1) from None

@@ -72,7 +72,7 @@ def forgotten(outputs: Sequence[Judged], now: dt.datetime) -> list[Incident]:
             what=f"{len(days)} earlier game days lack outputs ({', '.join(names[:SHOWN])}): {shown}",
             since=min(item.owed.expected_by for item in lacking),
             impact="Every average that counts these games is made without them.",
-            next_step=f"python -m flows.backfill --start {days[0]} --end {days[-1]}",
+            next_step=f"python -m flows.history --start {days[0]} --end {days[-1]}",
         )
     ]
 

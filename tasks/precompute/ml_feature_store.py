@@ -16,7 +16,7 @@ from tasks.precompute import player_shot_zone_analysis as zones
 from tasks.precompute import team_defense_zone_analysis as defence
 from tasks.precompute.state import with_state
 
-FEATURE_SET_VERSION = 1
+FEATURE_SET_VERSION = 2
 ELIGIBLE_GAMES = 5
 ELIGIBLE_MINUTES = 10.0
 SITTING = context.SITTING

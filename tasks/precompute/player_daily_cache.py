@@ -114,7 +114,9 @@ def player_daily_cache(player_game_summary: pl.DataFrame, targets: pl.DataFrame)
 
 
 def _ewm(column: str, weight: float) -> pl.Expr:
-    return pl.col(column).cast(pl.Float64).ewm_mean(alpha=weight, ignore_nulls=True).over("player_id")
+    """The mean of the known values so far: a game without a value leaves it as it was."""
+    mean = pl.col(column).cast(pl.Float64).ewm_mean(alpha=weight, ignore_nulls=True)
+    return mean.forward_fill().over("player_id")  # polars gives null where the newest value is null
 
 
 def _memories() -> Iterator[pl.Expr]:

@@ -12,14 +12,18 @@ from tasks.predictions.system import Night, System, terms
 
 
 def _points(night: Night) -> Array:
-    own = blended(night.so_far, night.model.blend)
-    line = night.column("line")
-    return np.where(np.isnan(line), own, at_line(own, line, night.column("line_over_probability"), night.model.blend))
+    prices = night.column("line_over_probability")
+    return combined(night.so_far, night.column("line"), prices, night.model.lessons.blend)
+
+
+def combined(points: Mapping[str, Array], line: Array, over_probability: Array, blend: Blend) -> Array:
+    """The weighted mean of the systems, drawn to the line where there is one."""
+    own = blended(points, blend)
+    return np.where(np.isnan(line), own, at_line(own, line, over_probability, blend))
 
 
 def blended(points: Mapping[str, Array], blend: Blend) -> Array:
     """The weighted mean of the systems that say something."""
-
     stacked = np.column_stack([points[name] for name in blend.weights])
     share = np.where(np.isnan(stacked), 0.0, np.asarray(list(blend.weights.values()))[None, :])
     total = share.sum(axis=1)
@@ -34,7 +38,7 @@ def at_line(own: Array, line: Array, over_probability: Array, blend: Blend) -> A
 
 
 def _why(night: Night) -> list[str]:
-    return terms(systems=blended(night.so_far, night.model.blend), line=night.column("line"))
+    return terms(systems=blended(night.so_far, night.model.lessons.blend), line=night.column("line"))
 
 
 SYSTEM = System("ensemble", "learned mean of the others, drawn to the consensus line where it is known", _points, _why)

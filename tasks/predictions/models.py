@@ -5,15 +5,16 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 
-from pydantic import AwareDatetime
+from pydantic import AwareDatetime, Field
 
 from blocks.objects import ObjectConflict, Objects
 from tasks.engine.plan import Frozen
 
 CARD = "card.json"
+PROMOTIONS = "promotions"
 
 
 class ModelError(Exception):
@@ -21,7 +22,7 @@ class ModelError(Exception):
 
 
 class ModelCard(Frozen):
-    """What is known of a trained model. `id` is derived from the content of its files."""
+    """What is known of a trained model. `id` is derived from all of it but the time at which it was written."""
 
     id: str
     trained_through: dt.date
@@ -36,8 +37,24 @@ class ModelCard(Frozen):
 
     @property
     def content_hash(self) -> str:
-        """The sha256 over the names and hashes of all files."""
-        return _digest_of(self.files)
+        """The sha256 over everything that the card says, and through `files` over the model: all but id and time."""
+        said = self.model_dump(mode="json", exclude={"id", "created_at"})
+        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+
+
+class Promotion(Frozen):
+    """The verdict on a trained model: it may predict only if `objections` is empty. Given once and never changed."""
+
+    model_id: str
+    content_hash: str
+    objections: tuple[str, ...]
+    held_against: str | None = Field(description="The model that was current; none: the first one.")
+    decided_at: AwareDatetime
+
+    @property
+    def promoted(self) -> bool:
+        """Whether the model may predict."""
+        return not self.objections
 
 
 class StoredModel(Frozen):
@@ -69,7 +86,7 @@ class ModelStore:
         """Store a trained model atomically and return its card. The same content is the same model."""
         hashes = {name: hashlib.sha256(body).hexdigest() for name, body in sorted(files.items())}
         card = ModelCard(
-            id=_id_of(trained_through, hashes),
+            id="",
             trained_from=trained_from,
             trained_through=trained_through,
             rows=rows,
@@ -80,6 +97,7 @@ class ModelStore:
             metrics=metrics,
             created_at=created_at,
         )
+        card = card.model_copy(update={"id": _id_of(card)})
         card_name = f"{card.id}/{CARD}"
         if card_name not in self.objects.names(card_name):
             try:
@@ -111,12 +129,39 @@ class ModelStore:
             ) from None
         except (ValueError, json.JSONDecodeError) as error:
             raise ModelError(f"{path} is not a model card ({error}): train anew") from error
-        if not model_id == card.id == _id_of(card.trained_through, card.files):
-            raise ModelError(
-                f"{path} is not the card of {model_id}: its id, its last training day and its files' hashes "
-                "do not make that id: train anew"
-            )
+        if not model_id == card.id == _id_of(card):
+            raise ModelError(f"{path} is not the card of {model_id}: what it says does not make that id: train anew")
         return card
+
+    def decide(
+        self, model_id: str, objections: Iterable[str], held_against: str | None, decided_at: dt.datetime
+    ) -> Promotion:
+        """Keep the verdict on a model and return it. One that was given before stands, whatever is said now."""
+        verdict = Promotion(
+            model_id=model_id,
+            content_hash=self.card(model_id).content_hash,
+            objections=tuple(objections),
+            held_against=held_against,
+            decided_at=decided_at,
+        )
+        with suppress(ObjectConflict):
+            self.objects.create(f"{PROMOTIONS}/{model_id}.json", verdict.model_dump_json(indent=1).encode())
+        kept = self.promotion(model_id)
+        assert kept is not None
+        return kept
+
+    def promotion(self, model_id: str) -> Promotion | None:
+        """The verdict on a model, or None while there is none. Raises ModelError if it is on other content."""
+        name = f"{PROMOTIONS}/{model_id}.json"
+        try:
+            verdict = Promotion.model_validate_json(self.objects.get(name))
+        except FileNotFoundError:
+            return None
+        except ValueError as error:
+            raise ModelError(f"{self.objects.address(name)} is not a verdict on a model ({error})") from error
+        if (verdict.model_id, verdict.content_hash) != (model_id, self.card(model_id).content_hash):
+            raise ModelError(f"{self.objects.address(name)} is a verdict on other content than {model_id}: train anew")
+        return verdict
 
     def load(self, model_id: str) -> StoredModel:
         """The model of this id, the card checked against the id and every file against its hash.
@@ -143,8 +188,9 @@ class ModelStore:
         feature_set_version: int,
         features: tuple[str, ...] | None = None,
         libraries: Mapping[str, str] | None = None,
+        promoted_only: bool = True,
     ) -> ModelCard | None:
-        """The newest model that has seen nothing of `game_day` or later and is not older than `newest_age`.
+        """The newest promoted model that has seen nothing of `game_day` or later and is not older than `newest_age`.
 
         Only models of this feature set (and, where given, of these features and library versions) are looked at.
         """
@@ -156,13 +202,14 @@ class ModelStore:
             and card.feature_set_version == feature_set_version
             and features in (None, card.features)
             and libraries in (None, card.libraries)
+            and (not promoted_only or self._is_promoted(card.id))
         ]
         return fits[-1] if fits else None
 
+    def _is_promoted(self, model_id: str) -> bool:
+        verdict = self.promotion(model_id)
+        return verdict is not None and verdict.promoted
 
-def _id_of(trained_through: dt.date, hashes: Mapping[str, str]) -> str:
-    return f"points-{trained_through}-{_digest_of(hashes)[:12]}"
 
-
-def _digest_of(hashes: Mapping[str, str]) -> str:
-    return hashlib.sha256(json.dumps(dict(sorted(hashes.items()))).encode()).hexdigest()
+def _id_of(card: ModelCard) -> str:
+    return f"points-{card.trained_through}-{card.content_hash[:12]}"

@@ -1,11 +1,11 @@
-"""The trained part of the systems as one artifact: minutes, points and spread boosters, the blend, the error shapes."""
+"""The trained part of the systems as one artifact: minutes, points and spread boosters, and their lessons."""
 
 from __future__ import annotations
 
 import importlib.metadata
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from tasks.engine.plan import Frozen
 from tasks.precompute import ml_feature_store as store
 from tasks.precompute import player_composite_factors as factors
 from tasks.predictions.active_roster import ACTIVE_FEATURES, with_active_roster
+from tasks.predictions.calibration import Calibration
 from tasks.predictions.distribution import SMALLEST_SIZE, Array, Spread
 from tasks.predictions.models import ModelError, StoredModel
 
@@ -64,6 +65,14 @@ class Blend(Frozen):
     price_pull: float
 
 
+class Lessons(Frozen):
+    """What games after the boosters' training taught: the blend, each system's error shapes and calibration."""
+
+    blend: Blend
+    spreads: Mapping[str, Spread]
+    calibrations: Mapping[str, Calibration]
+
+
 @dataclass(frozen=True)
 class Projection:
     """What the boosters say of each row: minutes if he plays, points, and the usual size of the error there."""
@@ -81,8 +90,7 @@ class PointsModel:
     minutes: lightgbm.Booster
     points: lightgbm.Booster
     spread: lightgbm.Booster
-    blend: Blend
-    spreads: Mapping[str, Spread]
+    lessons: Lessons
     id: str = "unsaved"
     content_hash: str = ""
 
@@ -99,21 +107,13 @@ class PointsModel:
         """How many points each of POINTS_FEATURES adds to a projected row (TreeSHAP), with the base value last."""
         return np.asarray(self.points.predict(matrix(rows, POINTS_FEATURES), pred_contrib=True, num_threads=1))
 
-    def with_blend(self, blend: Blend, spreads: Mapping[str, Spread]) -> PointsModel:
-        """The same boosters with another blend and other spreads."""
-        return replace(self, blend=blend, spreads=spreads)
-
     def files(self) -> dict[str, bytes]:
         """The artifact as files, byte for byte the same for the same training."""
-        other = {
-            "blend": self.blend.model_dump(),
-            "spreads": {name: spread.model_dump() for name, spread in self.spreads.items()},
-        }
         return {
             "minutes.txt": self.minutes.model_to_string().encode(),
             "points.txt": self.points.model_to_string().encode(),
             "spread.txt": self.spread.model_to_string().encode(),
-            "blend_and_spreads.json": json.dumps(other, sort_keys=True, indent=1).encode(),
+            "lessons.json": json.dumps(self.lessons.model_dump(), sort_keys=True, indent=1).encode(),
         }
 
     @classmethod
@@ -129,13 +129,11 @@ class PointsModel:
             raise ModelError(f"{card.id} was trained with other libraries ({'; '.join(differing)}): train anew")
         if card.features != POINTS_FEATURES:
             raise ModelError(f"{card.id} was trained on other features than this code makes: train anew")
-        other = json.loads(stored.files["blend_and_spreads.json"])
         return cls(
             minutes=_booster(stored, "minutes.txt"),
             points=_booster(stored, "points.txt"),
             spread=_booster(stored, "spread.txt"),
-            blend=Blend(**other["blend"]),
-            spreads={name: Spread(**spread) for name, spread in other["spreads"].items()},
+            lessons=Lessons.model_validate_json(stored.files["lessons.json"]),
             id=card.id,
             content_hash=card.content_hash,
         )

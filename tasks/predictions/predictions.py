@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -15,9 +16,10 @@ from tasks.precompute.ml_feature_store import FEATURE_SET_VERSION
 from tasks.predictions import ensemble, lightgbm_points, moving_average, similarity, zone_matchup
 from tasks.predictions.distribution import QUANTILES, Array
 from tasks.predictions.models import StoredModel
+from tasks.predictions.out_of_time import EDGE_THRESHOLD
 from tasks.predictions.points_model import PointsModel, Projection
 from tasks.predictions.system import Night, System, predicted
-from tasks.predictions.training import population, with_results
+from tasks.predictions.training import in_population, population, with_results
 
 SYSTEMS: tuple[System, ...] = (
     moving_average.SYSTEM,
@@ -26,7 +28,6 @@ SYSTEMS: tuple[System, ...] = (
     lightgbm_points.SYSTEM,
     ensemble.SYSTEM,  # last: it is made of the others
 )
-EDGE_THRESHOLD = 1.0  # points between prediction and line below which nothing is recommended
 QUANTILE_NAMES = tuple(f"points_q{round(100 * level):02d}" for level in QUANTILES)
 
 CONTRACT = Contract(
@@ -53,7 +54,7 @@ CONTRACT = Contract(
             "over_probability",
             pl.Float64,
             "probability",
-            "of those that do not push",
+            "of those that do not push, calibrated on earlier lines",
             max_null=None,
             ge=0,
             le=1,
@@ -120,29 +121,48 @@ def predictions(
 ) -> pl.DataFrame:
     """One row per eligible player and system. A system that cannot say anything of a player leaves its row out."""
     points_model = PointsModel.of(model)
-    night = _night(ml_feature_store, points_model, population(with_results(past_features, player_game_summary)))
+    past = population(with_results(past_features, player_game_summary))
+    wanted = ml_feature_store.join(targets.select("game_day"), on="game_day", how="semi")
+    days = wanted.partition_by("game_day", maintain_order=True)
+    rows = pl.concat(_evening(day, past, points_model) for day in days)
+    return rows.with_columns(*_provenance(points_model, stamp), *_label(stamp))
+
+
+def _evening(features: pl.DataFrame, past: pl.DataFrame, model: PointsModel) -> pl.DataFrame:
+    """The predictions of one game day. Of `past` it sees the days before, however far the range goes."""
+    night = _night(features, model, past.filter(pl.col("game_day") < features["game_day"].first()))
     points = predicted(SYSTEMS, night)
     rows = pl.concat(_priced(night, system, points) for system in SYSTEMS)
-    return rows.filter(pl.col("predicted_points").is_not_null()).with_columns(
-        *_provenance(points_model, stamp),
-        *_label(stamp),
-    )
+    return rows.filter(pl.col("predicted_points").is_not_null())
 
 
-def _night(features: pl.DataFrame, model: PointsModel, past: pl.DataFrame) -> Night:
-    """The eligible players of whole squads: who is not predicted still takes minutes from those who are."""
+def _night(features: pl.DataFrame, model: PointsModel, past: pl.DataFrame, whom: str = "eligible") -> Night:
+    """The players of whole squads who are `whom`: who is not predicted still takes minutes from those who are."""
     projection = model.project(features.sort("game_id", "player_id"))
-    chosen = projection.rows["eligible"].to_numpy()
-    rows = projection.rows.filter("eligible")
+    chosen = projection.rows[whom].to_numpy()
+    rows = projection.rows.filter(whom)
     mine = Projection(rows, projection.minutes[chosen], projection.points[chosen], projection.size[chosen])
     return Night(rows, past, model, mine)
 
 
+def said_by(model: PointsModel, grid: pl.DataFrame, since: dt.date) -> pl.DataFrame:
+    """What every system says with this model of the population's games after `since`, by game_id and player_id.
+
+    `grid`: feature rows with results (see `with_results`). All is said as of `since`: similarity sees no later game.
+    """
+    later = grid.filter(pl.col("game_day") > since).with_columns(wanted=in_population())
+    night = _night(later, model, population(grid.filter(pl.col("game_day") <= since)), "wanted")
+    return night.features.select("game_id", "player_id").with_columns(
+        pl.Series(name, values, nan_to_null=True) for name, values in predicted(SYSTEMS, night).items()
+    )
+
+
 def _priced(night: Night, system: System, points: Mapping[str, Array]) -> pl.DataFrame:
     """One system's points with reasons, quantiles, edge and recommendation against each player's line."""
-    spread, values, size = night.model.spreads[system.name], points[system.name], night.projection.size
+    lessons, values, size = night.model.lessons, points[system.name], night.projection.size
+    spread, calibration = lessons.spreads[system.name], lessons.calibrations[system.name]
     quantiles = spread.quantiles(values, size)
-    over = spread.over_probability(values, size, night.column("line"))
+    over = calibration.calibrated(spread.over_probability(values, size, night.column("line")))
     rows = night.features.with_columns(
         pl.lit(system.name).alias("system"),
         pl.Series("predicted_points", values, nan_to_null=True),

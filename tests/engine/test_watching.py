@@ -117,7 +117,7 @@ def test_many_forgotten_days_are_one_incident() -> None:
     [incident] = forgotten(days, DUE)
     assert incident.what.startswith("109 earlier game days lack outputs (box_scores): ")
     assert "and 104 more" in incident.what
-    assert "flows.backfill --start 2025-09-11 --end 2025-12-28" in incident.next_step
+    assert "flows.history --start 2025-09-11 --end 2025-12-28" in incident.next_step
     assert forgotten([judged(State.COMPLETE, item.owed) for item in days], DUE) == []
 
 

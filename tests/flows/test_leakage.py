@@ -8,8 +8,8 @@ from pathlib import Path
 
 import polars as pl
 
-from flows.backfill import backfill
 from flows.daily import daily
+from flows.history import build_tables
 from flows.report import DayState
 from tasks.engine.processor import Mode
 from tests.flows.conftest import RUN_COLUMNS, Finished, stored
@@ -41,7 +41,7 @@ def test_same_day_after_overnight_gives_the_features_of_a_backfill(finished: Fin
     whole = tmp_path / "all-at-once"
     first = pl.read_parquet(finished.folder / "schedule" / "schedule.parquet")["game_date"].min()
     assert isinstance(first, dt.date)
-    backfill(first, finished.game_day, finished.folder, whole)
+    build_tables(first, finished.game_day, finished.folder, whole)
 
     for table in ("ml_feature_store", "player_composite_factors", "upcoming_team_game_context"):
         by_day, at_once = stored(home, table, finished.game_day), stored(whole, table, finished.game_day)
@@ -61,7 +61,7 @@ def test_no_feature_of_a_backfilled_day_knows_its_own_result(finished: Finished,
     frames = []
     for number, source in enumerate((finished.folder, folder)):
         home = tmp_path / f"home-{number}"
-        backfill(first, finished.game_day, source, home)
+        build_tables(first, finished.game_day, source, home)
         frames.append(stored(home, "ml_feature_store", finished.game_day))
     assert frames[0].equals(frames[1]), _difference(*frames)
     assert frames[0].height > 25

@@ -20,7 +20,7 @@ DAY = dt.date(2025, 12, 29)
 ONE_DAY = dt.timedelta(days=1)
 MONTH = dt.timedelta(days=31)
 TRAINED_AT = dt.datetime(2025, 12, 29, 16, tzinfo=dt.UTC)
-FILES = {"points.txt": b"trees", "blend_and_spreads.json": b"{}"}
+FILES = {"points.txt": b"trees", "lessons.json": b"{}"}
 
 
 def save(store: ModelStore, through: dt.date = DAY - ONE_DAY, **changed: Any) -> ModelCard:
@@ -36,6 +36,11 @@ def save(store: ModelStore, through: dt.date = DAY - ONE_DAY, **changed: Any) ->
     }
     files = facts.pop("files", FILES)
     return store.save(files, trained_through=through, **facts)
+
+
+def promote(store: ModelStore, card: ModelCard, *objections: str) -> ModelCard:
+    store.decide(card.id, objections, None, TRAINED_AT)
+    return card
 
 
 @pytest.fixture
@@ -69,12 +74,14 @@ def test_the_same_content_is_the_same_model_and_is_not_written_again(store: Mode
     [
         {"files": {**FILES, "points.txt": b"other trees"}},
         {"files": {**FILES, "more.txt": b""}},
-        {"files": {"points.txt": b"{}", "blend_and_spreads.json": b"trees"}},
+        {"files": {"points.txt": b"{}", "lessons.json": b"trees"}},
         {"through": DAY - 2 * ONE_DAY},
+        {"metrics": {"ensemble_mae": 4.5}},
+        {"features": ("points_last_10",)},
     ],
-    ids=["content", "another file", "names exchanged", "trained through"],
+    ids=["content", "another file", "names exchanged", "trained through", "metrics", "features"],
 )
-def test_other_content_or_another_last_day_is_another_model(store: ModelStore, changed: Any) -> None:
+def test_other_content_metrics_or_features_are_another_model(store: ModelStore, changed: Any) -> None:
     assert save(store).id != save(store, **changed).id
     assert len(store.cards()) == 2
 
@@ -108,6 +115,10 @@ def flip(name: str) -> Callable[[Path], None]:
         (change_card(files={}), "is not the card of points-2025-12-28"),
         (change_card(trained_through="2025-11-30"), "is not the card of points-2025-12-28"),
         (change_card(id="points-2025-12-28-000000000000"), "is not the card of points-2025-12-28"),
+        (change_card(metrics={"ensemble_mae": 3.4}), "is not the card of points-2025-12-28"),
+        (change_card(features=["points_last_10"]), "is not the card of points-2025-12-28"),
+        (change_card(libraries={"lightgbm": "4.8.0"}), "is not the card of points-2025-12-28"),
+        (change_card(rows=1), "is not the card of points-2025-12-28"),
     ],
     ids=[
         "file changed",
@@ -120,6 +131,10 @@ def flip(name: str) -> Callable[[Path], None]:
         "files dropped",
         "last day changed",
         "id changed",
+        "metrics embellished",
+        "features changed",
+        "libraries changed",
+        "rows changed",
     ],
 )
 def test_a_model_that_is_not_what_was_trained_is_refused(
@@ -166,14 +181,14 @@ def test_the_newest_model_that_has_not_seen_the_game_day_is_used(
     store = ModelStore(LocalObjects(folder=tmp_path_factory.getbasetemp() / "models"))
     known = {days: save(store, through=DAY + days * ONE_DAY, files={"m": b"m"}) for days in last_days}
     store.cards = lambda: sorted(known.values(), key=lambda card: card.trained_through)  # type: ignore[method-assign]
-    found = store.usable_for(DAY, newest_age=age * ONE_DAY, feature_set_version=1)
+    found = store.usable_for(DAY, newest_age=age * ONE_DAY, feature_set_version=1, promoted_only=False)
     fits = [days for days in last_days if -age <= days < 0]
     assert found == (known[max(fits)] if fits else None)
 
 
 def test_a_model_of_other_features_is_not_used(store: ModelStore) -> None:
-    usable = save(store, through=DAY - 5 * ONE_DAY)
-    save(store, feature_set_version=2)
+    usable = promote(store, save(store, through=DAY - 5 * ONE_DAY))
+    promote(store, save(store, feature_set_version=2))
     assert store.usable_for(DAY, newest_age=MONTH, feature_set_version=1) == usable
     assert store.usable_for(DAY, newest_age=MONTH, feature_set_version=3) is None
 
@@ -184,15 +199,15 @@ def test_a_model_of_other_features_is_not_used(store: ModelStore) -> None:
     ids=["features in another order", "another library version"],
 )
 def test_a_newer_model_of_other_columns_or_libraries_is_passed_over(store: ModelStore, now: Any) -> None:
-    fitting = save(store, through=DAY - 5 * ONE_DAY, **now)
-    newest = save(store)
+    fitting = promote(store, save(store, through=DAY - 5 * ONE_DAY, **now))
+    newest = promote(store, save(store))
     assert store.usable_for(DAY, newest_age=MONTH, feature_set_version=1) == newest
     assert store.usable_for(DAY, newest_age=MONTH, feature_set_version=1, **now) == fitting
 
 
 def test_of_two_models_of_the_same_day_the_later_trained_is_used(store: ModelStore) -> None:
-    later = save(store, files={"m": b"later"}, created_at=TRAINED_AT + ONE_DAY)
-    save(store, files={"m": b"earlier"})
+    later = promote(store, save(store, files={"m": b"later"}, created_at=TRAINED_AT + ONE_DAY))
+    promote(store, save(store, files={"m": b"earlier"}))
     assert store.usable_for(DAY, newest_age=MONTH, feature_set_version=1) == later
 
 
@@ -221,3 +236,31 @@ def test_a_save_that_was_cut_short_is_no_model_and_does_not_stop_the_next(
 def test_an_instant_without_a_zone_makes_no_card(store: ModelStore) -> None:
     with pytest.raises(ValueError, match="timezone"):
         save(store, created_at=TRAINED_AT.replace(tzinfo=None))
+
+
+def test_only_a_promoted_model_is_used_and_a_newer_one_without_verdict_or_refused_is_not(store: ModelStore) -> None:
+    assert store.usable_for(DAY, newest_age=MONTH, feature_set_version=1) is None
+    current = promote(store, save(store, through=DAY - 5 * ONE_DAY))
+    promote(store, save(store), "too good to be true")
+    save(store, through=DAY - 2 * ONE_DAY)
+    assert store.usable_for(DAY, newest_age=MONTH, feature_set_version=1) == current
+
+
+def test_a_verdict_is_given_once(store: ModelStore) -> None:
+    card = promote(store, save(store), "probably leakage")
+    again = store.decide(card.id, (), None, TRAINED_AT + ONE_DAY)
+    assert again.objections == ("probably leakage",)
+    assert not again.promoted
+    assert store.promotion(card.id) == again
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [({"content_hash": "0" * 64}, "a verdict on other content"), ({"objections": "none"}, "is not a verdict")],
+)
+def test_a_verdict_on_something_else_promotes_nothing(store: ModelStore, changed: Any, said: str) -> None:
+    card = promote(store, save(store))
+    path = folder_of(store) / "promotions" / f"{card.id}.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changed))
+    with pytest.raises(ModelError, match=said):
+        store.usable_for(DAY, newest_age=MONTH, feature_set_version=1)
