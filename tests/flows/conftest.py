@@ -6,20 +6,26 @@ import datetime as dt
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 import pytest
+import sqlalchemy as sa
 from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 from prefect.testing.utilities import prefect_test_harness
 
 from blocks.warehouse import LocalWarehouse
+from flows.clock import DrillClock, at_time_of
 from flows.daily import daily
 from flows.report import DayReport
 from tasks.catalog import registry
+from tasks.engine.incidents import Incident
 from tasks.engine.processor import Mode
+from tasks.engine.schema import PROCESSOR_RUNS
 from tasks.sources.league import LeagueConfig, generate_league
+from tests.leagues import eastern
 
 LEAGUE = LeagueConfig(seed=7, seasons=("2025-26",), teams=6, games_per_team=82, worlds=1)
 RUN_COLUMNS = ("run_id", "created_at")
@@ -91,6 +97,46 @@ def copied(finished: Finished, tmp_path: Path) -> Callable[[], Path]:
         return home
 
     return copy
+
+
+@pytest.fixture
+def at_noon(finished: Finished, copied: Callable[[], Path]) -> Callable[[], Path]:
+    """A copy of the finished workspace whose day was run at half past twelve of its day, by its ledger."""
+
+    def copy() -> Path:
+        home = copied()
+        with sa.create_engine(f"sqlite:///{home}/ledger.sqlite").begin() as connection:
+            runs = PROCESSOR_RUNS.c
+            rows = connection.execute(sa.select(runs.id, runs.started_at, runs.ended_at)).all()
+            later = eastern(finished.game_day, 12, 29) - max(row.started_at for row in rows)
+            for row in rows:
+                moved = {"started_at": row.started_at + later, "ended_at": row.ended_at + later}
+                connection.execute(PROCESSOR_RUNS.update().where(runs.id == row.id).values(**moved))
+        return home
+
+    return copy
+
+
+@contextmanager
+def drill(day: dt.date, hour: int, minute: int = 0, second: int = 0) -> Iterator[DrillClock]:
+    """Inside the block it is this time in New York, and runs on."""
+    clock = DrillClock(eastern(day, hour, minute) + dt.timedelta(seconds=second))
+    with at_time_of(clock):
+        yield clock
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, bool]]:
+    """What is told of incidents instead of the server, in order: kind, subject, whether it opened."""
+    edges: list[tuple[str, str, bool]] = []
+
+    def tell(incident: Incident, opened: bool, occurred: dt.datetime) -> None:
+        edges.append((incident.kind.value, incident.subject, opened))
+
+    for module in ("flows.watch", "flows.self_heal", "flows.validate_day"):
+        monkeypatch.setattr(f"{module}.tell", tell)
+    monkeypatch.setattr("flows.watch.send", lambda *_: None)
+    return edges
 
 
 def _link_what_is_never_changed(source: str, target: str) -> None:

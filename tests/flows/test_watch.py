@@ -13,11 +13,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from typer.testing import CliRunner
 
 from blocks.warehouse import LocalWarehouse
-from flows import watch as watching
 from flows.watch import WatchReport, cli, watch
 from tasks.catalog import registry
 from tasks.engine.expected import ExpectedOutputs
-from tasks.engine.incidents import Incident, IncidentKind
+from tasks.engine.incidents import IncidentKind
 from tasks.engine.ledger import Ledger, State
 from tasks.engine.plan import plan
 from tasks.engine.processor import Mode
@@ -25,19 +24,6 @@ from tests.flows.conftest import Finished, stored
 from tests.leagues import eastern
 
 Told = list[tuple[str, str, bool]]
-
-
-@pytest.fixture
-def told(monkeypatch: pytest.MonkeyPatch) -> Told:
-    """What the watch tells, in order: kind, subject, whether it opened."""
-    edges: Told = []
-
-    def tell(incident: Incident, opened: bool, occurred: dt.datetime) -> None:
-        edges.append((incident.kind.value, incident.subject, opened))
-
-    monkeypatch.setattr(watching, "tell", tell)
-    monkeypatch.setattr(watching, "send", lambda *_: None)
-    return edges
 
 
 def looked(finished: Finished, home: Path, hour: int, minute: int = 0, days: int = 0) -> WatchReport:
@@ -109,6 +95,7 @@ def test_a_day_that_was_never_scheduled_misses_its_deadline_all_the_same(
     ]
 
 
+@pytest.mark.slow
 def test_the_season_behind_is_owed_and_a_lost_day_of_it_is_found(
     finished: Finished, copied: Callable[[], Path], told: Told
 ) -> None:
@@ -128,6 +115,7 @@ def test_the_season_behind_is_owed_and_a_lost_day_of_it_is_found(
     assert f"1 earlier game days lack outputs (player_game_summary): {lost}" in incident.what
 
 
+@pytest.mark.slow
 def test_a_date_without_games_is_quiet_and_says_so(finished: Finished, copied: Callable[[], Path], told: Told) -> None:
     result = CliRunner(env={"COLUMNS": "300", "TERM": "dumb"}).invoke(
         cli,
@@ -137,6 +125,7 @@ def test_a_date_without_games_is_quiet_and_says_so(finished: Finished, copied: C
     assert not [edge for edge in told if edge[0] == "deadline-missed"]
 
 
+@pytest.mark.slow
 def test_after_the_last_game_of_the_season_nothing_is_owed(
     finished: Finished, copied: Callable[[], Path], told: Told
 ) -> None:
@@ -145,6 +134,7 @@ def test_after_the_last_game_of_the_season_nothing_is_owed(
     assert told == []
 
 
+@pytest.mark.slow
 def test_a_ledger_that_cannot_be_read_is_told_once_and_when_it_is_back(
     finished: Finished, copied: Callable[[], Path], told: Told
 ) -> None:
