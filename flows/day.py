@@ -179,7 +179,8 @@ class Day:
                 return
             narrate(", ".join(step.processor for step in late), "waiting", "not everything is published yet")
             pause(POLL_SECONDS)
-            self._know_until(utc_now())
+            now = utc_now()
+            self._know_until(self.run.source.known_at(now, now, self.plan.first_tip_off))
             again = list(payloads_of(late, registry()))
             self.landed |= ingest(self.run, self.run.game_day, self.run.game_day, again)
             self._note(subflow(late))

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from flows.choice import LIVE, live_settings
-from flows.run import utc_now
+from flows.clock import utc_now
 from tasks.sources.base import SourceError
 from tasks.sources.live.past import SeasonSummary, download
 from tasks.sources.live.web import Clock, Web

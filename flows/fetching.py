@@ -21,6 +21,7 @@ from tasks.engine.faults import FIRST_DELAY_S, JITTER, TRIES, Fault, cause_of, f
 from tasks.engine.ledger import State
 from tasks.engine.processor import Phase
 from tasks.sources.base import STANDS_IN_FOR, Kind
+from tasks.sources.coverage import coverage_of
 
 logger = logging.getLogger(__name__)
 EVIDENCE = dt.timedelta(days=2)  # of a dependency's health: what is older says nothing of it
@@ -56,9 +57,9 @@ def fetch(run: Run, kind: str, first: dt.date, last: dt.date) -> str | None:
     facts: dict[str, Any] = {}
     name = None
     try:
-        name, rows = _fetch(run, kind, first, last)
-        ended = State.COMPLETE if rows else State.EMPTY_OK
-        facts = {"rows_actual": rows}
+        name, covered, notes = _fetch(run, kind, first, last)
+        ended = State.COMPLETE if covered["rows"] else State.EMPTY_OK
+        facts = {"rows_actual": covered["rows"], "rows_in": covered, "degraded_reasons": notes}
     except Exception as error:  # whatever breaks inside a source is this source's failure, recorded here
         ended = State.FAILED
         facts = {"fault": fault_of(error), "error_class": cause_of(error), "error_message": str(error)}
@@ -89,14 +90,15 @@ RETRIES: dict[str, Any] = {
 
 
 @task(task_run_name="fetch {kind}", cache_policy=NO_CACHE, **RETRIES)
-def _fetch(run: Run, kind: str, first: dt.date, last: dt.date) -> tuple[str, int]:
+def _fetch(run: Run, kind: str, first: dt.date, last: dt.date) -> tuple[str, dict[str, int | str], list[str]]:
     payload = run.source.fetch(Kind(kind), DayRange(first, last), run.as_of, utc_now())
-    rows = run.source.parse(payload.body, payload.name).height
+    covered = coverage_of(Kind(kind), run.source.parse(payload.body, payload.name))
     name = run.workspace.landing.put(payload)
-    narrate(f"fetch {kind}", "landed", f"{rows:,} rows, {len(payload.body) / 1024:,.0f} KiB")
+    about = ", ".join(f"{what} {value}" for what, value in covered.items())
+    narrate(f"fetch {kind}", "landed", f"{about}; {len(payload.body) / 1024:,.0f} KiB")
     for note in payload.notes:
         narrate(f"fetch {kind}", "noted", note)
-    return name, rows
+    return name, covered, list(payload.notes)
 
 
 def _stand_in(run: Run, kind: str, first: dt.date, last: dt.date, now: dt.datetime) -> str | None:

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from flows.choice import LIVE, is_live, live_settings
-from flows.run import utc_now
+from flows.clock import utc_now
 from tasks.sources.base import SourceError
 from tasks.sources.live.check import AS_DOCUMENTED, Check, check
 from tasks.sources.live.web import Clock
@@ -48,7 +48,8 @@ def check_sources(
     for item in checks:
         if item.problem:
             style = "red" if item.set_up else "yellow"
-            console.print(Text.assemble((f"{item.source}: ", style), item.problem), soft_wrap=True)
+            said = item.problem.removeprefix(f"{item.source}: ")
+            console.print(Text.assemble((f"{item.source}: ", style), said), soft_wrap=True)
     if any(item.problem and item.set_up for item in checks):
         raise typer.Exit(1)
 

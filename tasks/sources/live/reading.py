@@ -29,8 +29,9 @@ def rows_of(bundle: Bundle, file: str) -> pl.DataFrame:
     parts = [known_rows(bundle.kind, live.lazy(), days, bundle.as_of).collect()]
     if history is not None:
         if bundle.kind == Kind.SCHEDULE:
-            # A game that has moved since stands where the site has it now.
-            history = history.filter(~pl.col("game_id").cast(pl.String).is_in(live["game_id"].to_list()))
+            # A game that has moved since to a later day stands there, and not where the history had it.
+            moved = live.filter(pl.col("game_date") > str(bundle.live_after))["game_id"].to_list()
+            history = history.filter(~pl.col("game_id").cast(pl.String).is_in(moved))
         parts.insert(0, history)
     return pl.concat([_as_text(part) for part in parts], how="diagonal")
 

@@ -6,6 +6,7 @@ import datetime as dt
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, field, replace
 from email.utils import parsedate_to_datetime
 from typing import TypeVar
@@ -154,8 +155,10 @@ class Web:
             except SourceError as error:
                 return error
 
+        # Each thread goes on in the caller's context: a clock that is set for this run is set for its requests too.
         with ThreadPoolExecutor(self.settings.concurrency) as pool:
-            return list(pool.map(attempt, items))
+            asked = [pool.submit(copy_context().run, attempt, item) for item in items]
+            return [future.result() for future in asked]
 
     def _attempt(
         self,

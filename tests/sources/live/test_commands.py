@@ -85,7 +85,7 @@ def test_one_source_that_fails_is_named_and_costs_no_other_its_check(here: Sites
     assert code == 1
     states = {source: row_of(output, source)[1] for source in SOURCES}
     assert states == {source: "no" if source in ("NBA injury report", "Odds API") else "yes" for source in SOURCES}
-    assert "NBA injury report: NBA injury report: no address of the last 6 hours holds one" in output
+    assert "NBA injury report: no address of the last 6 hours holds one" in output
     assert "a page, not data" in output
 
 
