@@ -10,6 +10,7 @@ import webbrowser
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import FrameType
 from typing import Annotated
 
 import httpx
@@ -50,6 +51,7 @@ class Board:
     home: Path
     api: str = ""
     clock: Clock = utc_now
+    closing: bool = False
     _seen: dict[dt.date, tuple[object, dt.datetime, Tonight]] = field(default_factory=dict)
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -135,7 +137,7 @@ async def _changes(board: Board, day: dt.date, seen: str) -> AsyncIterator[str]:
     """An event whenever the night looks different from what was `seen`."""
     silent = 0.0
     yield ": watching\n\n"
-    while True:
+    while not board.closing:
         night = await board.night(day)
         if (version := version_of(night)) != seen:
             yield f"id: {version}\nevent: changed\ndata: {clock(night.at, day)}\n\n"
@@ -145,6 +147,19 @@ async def _changes(board: Board, day: dt.date, seen: str) -> AsyncIterator[str]:
             silent = 0.0
         await asyncio.sleep(POLL_S)
         silent += POLL_S
+
+
+class _Server(uvicorn.Server):
+    """Ends the streams when it is asked to end: a browser would hold them open for ever."""
+
+    def __init__(self, config: uvicorn.Config, board: Board) -> None:
+        super().__init__(config)
+        self.board = board
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """See uvicorn.Server.handle_exit."""
+        self.board.closing = True
+        super().handle_exit(sig, frame)
 
 
 def prefect_ui() -> str:
@@ -180,7 +195,7 @@ def main(
     typer.echo(f"{folder}: {address}")
     if browser:
         webbrowser.open(address)
-    uvicorn.run(app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=1)
+    _Server(uvicorn.Config(app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=3), board).run()
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from blocks.landing import fetched_at
+from flows.artifact import post_tonight
 from flows.clock import pause, utc_now
 from flows.narration import narrate
 from flows.phases import ingest, publish, target_list
@@ -233,6 +234,8 @@ class Day:
         if report.coverage:
             rows = [item.model_dump() for item in report.coverage]
             create_table_artifact(rows, key=f"{report.mode.replace('_', '-')}-coverage")
+        if self.run.mode == Mode.SAME_DAY:
+            post_tonight(self.run.home, self.run.game_day, utc_now())
         return report
 
     def _ledger_faults(self) -> list[str]:

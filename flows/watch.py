@@ -18,6 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from blocks.workspace import WorkspaceError
 from flows.alarm import send, tell
+from flows.artifact import post_tonight
 from flows.clock import utc_now
 from flows.look import Look, look, observer
 from flows.narration import narrate
@@ -75,6 +76,7 @@ def watch(
     if report.opened or report.resolved:
         rows = [_row(item) for item in seen.outputs if item.owed.game_day == seen.today]
         create_table_artifact(rows, key="expected-outputs", description=f"Expected outputs of {seen.today}")
+        post_tonight(run.home, seen.today, at)
     return report
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from click.testing import Result
+from prefect.artifacts import Artifact
 from typer.testing import CliRunner
 
 from flows.status import cli
@@ -34,6 +35,13 @@ def test_the_answer_in_the_terminal_is_one_line_a_table_and_the_next_step(finish
     assert lines[0].startswith("✓ FINE")
     assert any("predictions" in line and "COMPLETE" in line for line in lines)
     assert lines[-1] == "Next: Nothing."
+
+
+def test_prefects_own_ui_has_the_night_as_an_artifact(finished: Finished) -> None:
+    night = Artifact.get("tonight")
+    assert night is not None
+    assert str(night.data).startswith(f"# ✓ Fine: {finished.game_day}")
+    assert str(night.description).startswith("Fine: ")
 
 
 def test_lost_rows_are_seen_although_every_run_said_complete(finished: Finished, copied: Callable[[], Path]) -> None:
