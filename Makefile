@@ -55,8 +55,27 @@ benchmark: $(READY)  ## feature store for a season and for one day, beside panda
 	$(BIN)/python -m benchmarks.feature_store $(if $(DATA),--data "$(DATA)")
 	$(BIN)/python -m benchmarks.prefect_overhead
 
-report: $(READY)  ## how good the predictions are: reports/accuracy.html, from workspaces with grades (HOMES="FOLDER ...")
-	$(BIN)/python -m flows.accuracy $(foreach home,$(HOMES),--home "$(home)")
+# Real seasons twice, without news and with a perfect report, in workspaces of their own; else the simulated league.
+# What is predicted already is left alone, so an interrupted report goes on where it stopped.
+BACKFILL = $(BIN)/python -m flows.backfill --refit monthly
+VARIANTS = no-news perfect-report
+REAL     = .pipeline/backfill-folder-$(notdir $(abspath $(REAL_DATA_DIR)))
+
+report: $(READY)  ## how good the predictions are: reports/accuracy.html, on real seasons with REAL_DATA_DIR (or HOMES="FOLDER ...")
+ifdef HOMES
+	$(BIN)/python -m flows.accuracy $(foreach home,$(HOMES),--home "$(home)") --json reports/accuracy.json
+else ifdef REAL_DATA_DIR
+	for variant in $(subst -,_,$(VARIANTS)); do \
+	    for season in "--start 2023-10-24 --end 2024-04-14" "--start 2024-10-22 --end 2025-04-13" \
+	        "--start 2025-10-21 --end 2025-12-31"; do \
+	        $(BACKFILL) $$season --data "$(REAL_DATA_DIR)" --information $$variant || exit; \
+	    done; \
+	done
+	$(BIN)/python -m flows.accuracy $(foreach variant,$(VARIANTS),--home "$(REAL)-$(variant)") --json reports/accuracy.json
+else
+	$(BACKFILL) --start 2025-12-01 --end 2026-01-31
+	$(BIN)/python -m flows.accuracy --home .pipeline/backfill-simulated-published --json reports/accuracy.json
+endif
 
 $(READY): requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make PYTHON=python3.11")'

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
 from typing import Annotated, Any
@@ -28,10 +29,9 @@ from tasks.grading.accuracy import ALL, WITH_LINE
 from tasks.grading.prediction_grades import CONTRACT
 from tasks.predictions.models import ModelCard, ModelError, ModelStore
 from tasks.predictions.points_model import PointsModel
+from tasks.publishing.accuracy_bars import NO_NEWS, PERFECT_REPORT
 from tasks.publishing.accuracy_measures import VARIANT, GradesError
 from tasks.publishing.accuracy_report import (
-    NO_NEWS,
-    PERFECT_REPORT,
     PUBLISHED,
     Evidence,
     accuracy_of,
@@ -51,6 +51,7 @@ class AccuracyReport(Frozen):
     path: Path
     markdown: str
     headline: tuple[dict[str, Any], ...]
+    bars: tuple[dict[str, Any], ...]
     suspicions: tuple[str, ...]
 
 
@@ -76,6 +77,7 @@ def write_report(homes: Sequence[Path], variants: Sequence[str] | None = None, o
         path=out,
         markdown=markdown(page),
         headline=tuple(measured.headline.to_dicts()),
+        bars=tuple(asdict(bar) for bar in measured.bars),
         suspicions=tuple(map(str, measured.suspicions)),
     )
 
@@ -153,9 +155,24 @@ def show(console: Console, report: AccuracyReport) -> None:
         console.print(_table(list(rows), f"{start(variant)}: {titles[population]}, errors in points"))
     if not report.headline:
         console.print("No graded prediction is of a player who played and belongs to the population.")
+    if report.bars:
+        console.print(_bars(report.bars))
     for suspicion in report.suspicions:
         console.print(Text(suspicion, style="bold red"), soft_wrap=True)
     console.print(f"report: {report.path}", soft_wrap=True, highlight=False)
+
+
+def _bars(bars: Sequence[dict[str, Any]]) -> Table:
+    """What the predictions are held to, and whether it holds."""
+    table = Table(title="The bar", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for name, justify in (("figure", "left"), ("season", "left"), ("n", "right"), ("measured", "right")):
+        table.add_column(name, justify=justify)  # type: ignore[arg-type]
+    table.add_column("bar")
+    table.add_column("holds")
+    for bar in bars:
+        holds = Text("yes", style="green") if bar["holds"] else Text("no", style="bold red")
+        table.add_row(bar["what"], bar["season"], count(bar["n"]), bar["figure"], bar["bar"], holds)
+    return table
 
 
 def _table(rows: Sequence[dict[str, Any]], title: str) -> Table:
@@ -211,7 +228,7 @@ def main(
         raise typer.Exit(2) from None
     if json_file is not None:
         json_file.parent.mkdir(parents=True, exist_ok=True)
-        rows = {"headline": report.headline, "suspicions": report.suspicions}
+        rows = {"headline": report.headline, "bars": report.bars, "suspicions": report.suspicions}
         json_file.write_text(json.dumps(rows, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     show(console, report)
     if report.suspicions:

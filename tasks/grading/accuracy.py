@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import polars as pl
 
 from tasks.grading.prediction_grades import BASELINE
+from tasks.predictions.distribution import NINE_LEVELS
 
 ALL, WITH_LINE = "all", "with_line"
 POPULATIONS = (ALL, WITH_LINE)
@@ -119,6 +120,32 @@ def calibration(grades: pl.DataFrame, by: Sequence[str] = ()) -> pl.DataFrame:
         .with_columns(gap=pl.col("came") - pl.col("said"))
         .sort(keys)
         .select(*keys, "n", "said", "overs", "came", "gap", "came_low", "came_high")
+    )
+
+
+def levels(grades: pl.DataFrame, by: Sequence[str] = ()) -> pl.DataFrame:
+    """One row per group, system and quantile level: how often the points ended above that quantile.
+
+    A quantile is a line that every player of the population has, so this is the probability of over at nine lines of
+    different heights. Columns: *by, system, level (0.1 to 0.9), n, said (1 - level), came, gap (came - said), se (the
+    gap's standard error, players of one game counted as independent).
+    """
+    keys = [*by, "system", "level"]
+    rows = _measured(grades).filter(pl.col("quantiles_passed").is_not_null())
+    each = [
+        rows.select(*by, "system", level=pl.lit(level), over=pl.col("quantiles_passed") > at)
+        for at, level in enumerate(NINE_LEVELS)
+    ]
+    return (
+        pl.concat(each)
+        .group_by(keys, maintain_order=True)
+        .agg(n=pl.len().cast(pl.Int64), came=pl.col("over").mean())
+        .with_columns(said=1 - pl.col("level"))
+        .with_columns(
+            gap=pl.col("came") - pl.col("said"), se=(pl.col("came") * (1 - pl.col("came")) / pl.col("n")).sqrt()
+        )
+        .sort(keys)
+        .select(*keys, "n", "said", "came", "gap", "se")
     )
 
 

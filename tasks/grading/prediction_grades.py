@@ -67,6 +67,7 @@ CONTRACT = Contract(
         Column("absolute_error", pl.Float64, "points", max_null=None, ge=0, le=120),
         Column("pinball", pl.Float64, "points", "mean over the levels 0.1 to 0.9", max_null=None, ge=0, le=120),
         Column("covered_80", pl.Boolean, says="10 % quantile <= actual <= 90 % quantile", max_null=None),
+        Column("quantiles_passed", pl.Int64, "of nine", "quantiles 10 to 90 % below the points", None, ge=0, le=9),
         Column("over_result", pl.String, says="OVER, UNDER or PUSH; null: no line, or void", max_null=None),
         Column("outcome", pl.String, says="of the recommendation: WIN, LOSS, PUSH, VOID or NO_BET"),
         Column("void_reason", pl.String, says="DNP or POSTPONED; null: graded", max_null=None),
@@ -119,6 +120,7 @@ def prediction_grades(
         .with_columns(
             absolute_error=pl.col("error").abs(),
             pinball=_pinball(),
+            quantiles_passed=_quantiles_passed(),
             covered_80=pl.col("actual_points").is_between("points_q10", "points_q90"),
             outcome=_outcome(),
             in_population=_in_population(),
@@ -194,6 +196,13 @@ def _pinball() -> pl.Expr:
         losses.append(pl.when(above >= 0).then(level * above).otherwise((level - 1) * above))
     graded = pl.col("actual_points").is_not_null()
     return pl.when(graded).then(pl.mean_horizontal(losses, ignore_nulls=False))
+
+
+def _quantiles_passed() -> pl.Expr:
+    """How many of the nine quantiles he scored above; they do not cross, so these are the lowest."""
+    passed = [pl.col("actual_points") > pl.col(name) for name in LEVEL_COLUMNS]
+    counted = pl.sum_horizontal(level.cast(pl.Int64) for level in passed)
+    return pl.when(pl.col("actual_points").is_not_null()).then(counted)
 
 
 def _in_population() -> pl.Expr:

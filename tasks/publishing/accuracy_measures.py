@@ -17,7 +17,17 @@ VARIANT = "variant"
 NEEDED = (
     *("game_day", *KEY, "season", "player_name", "line", "has_line", "predicted_points", "points_q10", "points_q90"),
     *("over_probability", "edge", "feature_quality", "tip_off", "line_snapshot_at", "model_id", "actual_points"),
-    *("actual_minutes", "error", "absolute_error", "pinball", "covered_80", "over_result", "outcome", "in_population"),
+    *(
+        "actual_minutes",
+        "error",
+        "absolute_error",
+        "pinball",
+        "covered_80",
+        "quantiles_passed",
+        "over_result",
+        "outcome",
+        "in_population",
+    ),
     BASELINE,
 )
 

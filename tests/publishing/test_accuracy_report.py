@@ -288,9 +288,10 @@ def test_information_is_told_apart_and_what_was_known_is_said() -> None:
     known = " ".join(report.sections[-1].sentences)
     assert "No injury report" in known
     assert "what turned out to be true" in known
-    captions = [table.caption for table in report.sections[0].tables]
+    headline = next(section for section in report.sections if section.name == "headline")
+    captions = [table.caption for table in headline.tables]
     assert [caption.split(":")[0] for caption in captions] == ["No news", "No news", "Perfect report", "Perfect report"]
-    assert [table.rows[0][3] for table in report.sections[0].tables] == ["3.000", "3.000", "4.000", "4.000"]
+    assert [table.rows[0][3] for table in headline.tables] == ["3.000", "3.000", "4.000", "4.000"]
 
 
 def test_how_early_a_line_was_taken_is_stated_once_for_each_player() -> None:
