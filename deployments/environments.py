@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from blocks.alerts import ALERTS, SECOND_CHANNEL, channel
 from blocks.execution import DOCUMENT, Execution
+from tasks.sources.named import absolute, name_of
 
 HOME = Path(__file__).resolve().parent.parent / ".pipeline"
 PHASES_APART = Execution(pools=["analytics", "precompute", "predictions"])
@@ -46,12 +47,12 @@ def local(home: Path | None, data: Path | None, channels: Channels, schedules_ac
     Schedules are registered but rest unless asked for: the bundled league plays in the past, and today's date
     is none of its game days.
     """
-    home = home or HOME / ("simulated" if data is None else f"folder-{data.resolve().name}")
+    home = home or HOME / name_of(data)
     return Environment(
         name="local",
         pool_type="guarded-process",
         schedules_active=schedules_active,
-        parameters={"home": str(home.resolve()), "data": str(data.resolve()) if data else None},
+        parameters={"home": str(home.resolve()), "data": str(absolute(data)) if data else None},
         blocks={DOCUMENT: PHASES_APART, **channels.blocks()},
     )
 

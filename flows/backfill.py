@@ -25,7 +25,6 @@ from blocks.objects import ObjectConflict
 from blocks.partition import WarehouseError
 from blocks.workspace import WorkspaceError
 from deployments.integrity.digest import read_tree
-from flows.choice import name_of
 from flows.grade import GradeReport, GradingFailed, NothingToGrade, grade_run, show_grades
 from flows.history import HistoryFailed, HistoryMissing, beginning, build_tables
 from flows.narration import narrate
@@ -43,6 +42,7 @@ from tasks.predictions.points_model import POINTS_FEATURES, library_versions
 from tasks.predictions.training import TrainingError
 from tasks.sources.base import SourceError
 from tasks.sources.hindsight import Information
+from tasks.sources.named import name_of
 
 WORKERS = 2
 SEASONS = 5  # of history before the first: four to train on, and one for averages to settle

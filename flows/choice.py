@@ -20,9 +20,8 @@ from tasks.sources.folder import FolderSource
 from tasks.sources.hindsight import HindsightSource, Information
 from tasks.sources.live.source import LiveSource
 from tasks.sources.live.web import Clock
+from tasks.sources.named import LIVE, is_live
 from tasks.sources.simulated import SimulatedSource
-
-LIVE = "live:"
 
 
 class _Environment(LiveSettings, BaseSettings):
@@ -38,11 +37,6 @@ class _Environment(LiveSettings, BaseSettings):
     )
 
 
-def is_live(data: Path | None) -> bool:
-    """Whether this names the live sources instead of a folder."""
-    return str(data).startswith(LIVE)
-
-
 def live_settings(data: Path) -> LiveSettings:
     """The settings that `live:` or `live:NAME` stands for. Raises SourceError for a block that is not there."""
     name = str(data).removeprefix(LIVE)
@@ -54,20 +48,6 @@ def live_settings(data: Path) -> LiveSettings:
         raise SourceError(f"live settings: COURTSIDE_{place}: {first['msg']}; docs/sources.md lists them") from None
     except ValueError as error:
         raise SourceError(f"live settings: {error}; docs/sources.md says how to save them") from None
-
-
-def origin_of(data: Path | None) -> str:
-    """What a workspace with results from this source holds results from."""
-    if data is None:
-        return "the simulated league"
-    return "the live sources" if is_live(data) else f"the folder {data.resolve()}"
-
-
-def name_of(data: Path | None) -> str:
-    """What the folder of a workspace for this source is called."""
-    if data is None:
-        return "simulated"
-    return str(data).rstrip(":").replace(":", "-") if is_live(data) else f"folder-{data.resolve().name}"
 
 
 def source_of(

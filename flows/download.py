@@ -12,11 +12,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from flows.choice import LIVE, live_settings
+from flows.choice import live_settings
 from flows.clock import utc_now
 from tasks.sources.base import SourceError
 from tasks.sources.live.past import SeasonSummary, download
 from tasks.sources.live.web import Clock, Web
+from tasks.sources.named import LIVE
 
 SEASON = re.compile(r"(19|20)\d\d-\d\d")
 

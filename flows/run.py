@@ -14,7 +14,7 @@ from pydantic import AwareDatetime, Field
 
 from blocks.warehouse import DayRange
 from blocks.workspace import LocalWorkspace, Workspace, saved_workspace
-from flows.choice import name_of, origin_of, source_of
+from flows.choice import source_of
 from flows.clock import utc_now
 from flows.release import prove, stamp
 from tasks.catalog import registry
@@ -26,6 +26,7 @@ from tasks.predictions.models import ModelStore
 from tasks.sources.base import Source
 from tasks.sources.hindsight import Information
 from tasks.sources.live.web import Clock
+from tasks.sources.named import name_of, origin_of
 
 HOME = Path(".pipeline")
 BLOCK = "block:"

@@ -11,11 +11,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from flows.choice import LIVE, is_live, live_settings
+from flows.choice import live_settings
 from flows.clock import utc_now
 from tasks.sources.base import SourceError
 from tasks.sources.live.check import AS_DOCUMENTED, Check, check
 from tasks.sources.live.web import Clock
+from tasks.sources.named import LIVE, is_live
 
 cli = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 

@@ -11,7 +11,8 @@ import pytest
 from typer.testing import CliRunner
 
 from flows import download, sources
-from flows.choice import is_live, live_settings, name_of
+from flows.choice import live_settings
+from tasks.sources.named import absolute, is_live, name_of
 from tests.sources.live.conftest import NOW, big_league
 from tests.sources.live.sites import BALLDONTLIE_KEY, ODDS_KEY, SITES, Answer, Sites, serving
 
@@ -147,6 +148,7 @@ def test_live_is_told_from_a_folder_by_how_it_is_written(here: Sites) -> None:
         *(True, True),
     ]
     assert [name_of(path) for path in (Path("live:"), Path("live:tonight"))] == ["live", "live-tonight"]
+    assert (absolute(Path("live:")), absolute(Path("x"))) == (Path("live:"), Path("x").resolve())
     settings = live_settings(Path("live:"))
     assert settings.odds_key is not None
     assert ODDS_KEY not in repr(settings)
