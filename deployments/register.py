@@ -91,6 +91,8 @@ def register(
         say(f"expect release {rollout.version} of {', '.join(sorted(rollout.roles))}")
     done = apply(declared(rollout.version), environment, say)
     result = Registered(rollout, tuple(done), tuple(apply_automations(done, say)))
+    if result.changed and environment.schedules_active:
+        automations.send_heartbeat(datetime.now(UTC))  # from now on its absence is an alarm
     if not result.changed:
         say(f"no change: release {rollout.version} is registered as it is declared")
     return result

@@ -100,7 +100,9 @@ class Stack:
     def _server(self, port: int) -> Service:
         home = self.folder / "server"
         home.mkdir(exist_ok=True)
-        database = {"PREFECT_API_DATABASE_CONNECTION_URL": self._database} if self._database else {}
+        # SQLite has one writer: without this broker an event that finds it locked is dropped, and its alarm with it.
+        patient = {"PREFECT_MESSAGING_BROKER": "deployments.alerting.broker"}
+        database = {"PREFECT_API_DATABASE_CONNECTION_URL": self._database} if self._database else patient
         return Service(
             name="server",
             command=(sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)),

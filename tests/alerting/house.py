@@ -172,6 +172,11 @@ class House:
         self.tell(event_of(marker, True))
         self.heard(marker.subject)
 
+    def has_gone_off(self, name: str) -> bool:
+        """Whether an alarm is on the server's record, which outlives the server."""
+        gone_off = self.server.events("prefect.automation.triggered")
+        return any(event["resource"]["prefect.resource.name"] == f"courtside: {name}" for event in gone_off)
+
     def dead_letters(self) -> list[str]:
         """Events and actions that the server has given up."""
         return [path.read_text()[:300] for path in (self.server.home / "dlq").glob("*")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import time
 from collections import Counter
 from contextlib import ExitStack
@@ -11,11 +12,20 @@ from pathlib import Path
 import pytest
 
 from deployments.automations import claim
-from tests.alerting.house import SETTINGS, House, furnished, now
+from tests.alerting.house import SCALED, SETTINGS, House, furnished, now
 from tests.prefect_server import REPOSITORY, free_port, serving, wait_for
 
 pytestmark = pytest.mark.slow
 GRACE_SECONDS = 10
+# Real runs take their real time here: only what the tests wait for is scaled.
+TIMING = SCALED.model_copy(
+    update={
+        "start": dt.timedelta(minutes=10),
+        "heartbeat": dt.timedelta(minutes=10),
+        "still_late": dt.timedelta(seconds=60),
+        "pace": 10.0,
+    }
+)
 
 
 def with_redelivery(house: House) -> None:
@@ -37,7 +47,7 @@ def fail(house: House, deployment: str, message: str) -> None:
 
 
 def test_a_receiver_that_answers_500_for_a_minute_gets_every_message_afterwards_once(tmp_path: Path) -> None:
-    with furnished(tmp_path) as house, house.worker("pipeline", tmp_path / "worker.log"):
+    with furnished(tmp_path, TIMING) as house, house.worker("pipeline", tmp_path / "worker.log"):
         with_redelivery(house)
         house.receiver.answer = HTTPStatus.INTERNAL_SERVER_ERROR
         started = time.monotonic()
@@ -48,34 +58,34 @@ def test_a_receiver_that_answers_500_for_a_minute_gets_every_message_afterwards_
         wait_for("a minute of refusals", lambda: time.monotonic() - started > 60, 90)
         house.receiver.answer = HTTPStatus.OK
 
-        first = house.heard("Failed: daily/overnight", 150)
-        second = house.heard("Failed: grade/grade", 150)
+        first = house.heard("Failed: daily/overnight", 300)
+        second = house.heard("Failed: grade/grade", 300)
         assert first.subject.startswith(":hourglass: Delayed")
         assert "the database is gone" in first.body
         assert "so is this one" in second.body
-        house.heard("Delivered after all: courtside: run-failed", 60, "second")
+        house.heard("Delivered after all: courtside: run-failed", 120, "second")
         house.settled()
         assert max(Counter(house.subjects()).values()) == 1
 
 
 def test_a_server_that_is_killed_in_the_middle_of_an_alarm_neither_loses_nor_doubles_it(tmp_path: Path) -> None:
     port = free_port()
-    with furnished(tmp_path, port=port) as house, ExitStack() as stack:
+    with furnished(tmp_path, TIMING, port) as house, ExitStack() as stack:
         run = house.run("daily/same-day")
         house.heard("Late: daily/same-day")
         house.receiver.answer = HTTPStatus.INTERNAL_SERVER_ERROR
         fail(house, "daily/overnight", "told by nobody")
-        wait_for("the first try", lambda: house.receiver.refused, 30)
+        wait_for("the alarm on record", lambda: house.has_gone_off("run-failed"), 60)
 
         house.server.kill()
         house.receiver.answer = HTTPStatus.OK
         stack.enter_context(serving(tmp_path / "server", port, **SETTINGS))
 
-        house.heard("Still late: daily/same-day", 90)
+        house.heard("Still late: daily/same-day", 180)
         with_redelivery(house)
         house.state(run, "CANCELLED", "Cancelled")
         stack.enter_context(house.worker("pipeline", tmp_path / "worker.log"))
-        assert "told by nobody" in house.heard("Failed: daily/overnight", 150).body
-        house.heard("Runs of the pool pipeline start again", 60)
+        assert "told by nobody" in house.heard("Failed: daily/overnight", 300).body
+        house.heard("Runs of the pool pipeline start again", 180)
         house.settled()
         assert max(Counter(house.subjects()).values()) == 1
