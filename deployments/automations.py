@@ -170,7 +170,7 @@ def late(alerts: Alerts) -> Iterator[AutomationCore]:
     timing = alerts.timing
     for about, watched, each, burst in (
         ("", seldom, POOL, timing.burst),
-        ("watch", often, DEPLOYMENT, timing.reminder),
+        ("clock", often, DEPLOYMENT, timing.reminder),
     ):
         runs = alerts.of(*watched)
         yield alerts.tell(words.LATE, when(LATE, each=each, burst=burst, related=runs), about)
