@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-import multiprocessing
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -32,6 +31,7 @@ from flows.run import HOME, Run, code_fingerprint, new_run_id
 from flows.slate import slate
 from flows.terminal import local_run
 from flows.train import fit
+from flows.workers import WorkersError, pool_of
 from tasks.catalog import registry
 from tasks.engine.plan import cutoffs, is_played, results_known_at, targets_frame
 from tasks.engine.processor import Mode
@@ -84,6 +84,9 @@ def backfill(
     ] = Information.PUBLISHED,
     workers: Annotated[int, Field(ge=1, description="Processes; one a core is best.")] = WORKERS,
     seasons: Annotated[int, Field(ge=0, description="Seasons of history before the range's first.")] = SEASONS,
+    dask: Annotated[
+        str | None, Field(description="A Dask scheduler's address, or local: its workers predict. None: processes.")
+    ] = None,
 ) -> GradeReport:
     """Predict every game day from `start` to `end` as the daily run would have, grade them, and measure the accuracy.
 
@@ -101,7 +104,7 @@ def backfill(
 
     schedule = slate(run).filter(is_played() & (pl.col("game_day") >= start))
     groups = periods(cutoffs(schedule), refit)
-    for done, (days, made) in enumerate(_predicted(run, groups, workers), start=1):
+    for done, (days, made) in enumerate(_predicted(run, groups, workers, dask), start=1):
         failed = [outcome for outcome in made if not outcome.state.usable]
         if failed:
             raise BackfillFailed(f"{days[0][0]} to {days[-1][0]}: {failed[0].error}")
@@ -162,12 +165,12 @@ def periods(targets: pl.DataFrame, refit: Refit) -> list[Days]:
     return [list(group.select("game_day", "as_of").iter_rows()) for group in grouped]
 
 
-def _predicted(run: Run, groups: list[Days], workers: int) -> Iterator[tuple[Days, list[Outcome]]]:
+def _predicted(run: Run, groups: list[Days], workers: int, dask: str | None) -> Iterator[tuple[Days, list[Outcome]]]:
     """Each period with what came of it, in the order in which they are done."""
-    if workers == 1:
+    if workers == 1 and dask is None:
         yield from ((days, predict_period(run, days)) for days in groups)
         return
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+    with pool_of(workers, dask) as pool:
         jobs = {pool.submit(predict_period, run, days): days for days in groups}
         for job in as_completed(jobs):
             yield jobs[job], job.result()
@@ -215,6 +218,9 @@ def main(
     ] = Information.PUBLISHED,
     workers: Annotated[int, typer.Option(min=1, help="Processes; one a core is best.")] = WORKERS,
     seasons: Annotated[int, typer.Option(min=0, help="Seasons of history before the range's first.")] = SEASONS,
+    dask: Annotated[
+        str | None, typer.Option(help="Address of a Dask scheduler, or local: its workers predict.")
+    ] = None,
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Write the accuracy by system and population here.")
     ] = None,
@@ -226,12 +232,12 @@ def main(
     console = Console()
     try:
         with local_run(console):
-            report = backfill(start.date(), end.date(), refit, data, home, information, workers, seasons)
+            report = backfill(start.date(), end.date(), refit, data, home, information, workers, seasons, dask)
     except (BackfillFailed, HistoryFailed, GradingFailed) as error:
         console.print(f"[bold red]failed:[/] {error}", soft_wrap=True, highlight=False)
         raise typer.Exit(1) from None
     except (
-        *(SourceError, WorkspaceError, WarehouseError, OtherRecipe),
+        *(SourceError, WorkspaceError, WarehouseError, OtherRecipe, WorkersError),
         *(HistoryMissing, TrainingError, ModelError, NothingToGrade),
     ) as error:
         console.print(f"[bold red]error:[/] {error}", soft_wrap=True, highlight=False)
