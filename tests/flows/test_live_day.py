@@ -151,8 +151,8 @@ def test_a_day_with_broken_sites_is_made_of_the_rest_and_says_what_is_missing(ev
     assert stored(evening.home, "prop_lines", TODAY)["game_id"].n_unique() == 10
     assert stored(evening.home, "rosters", TODAY)["team"].n_unique() >= 21
     assert any("injury_report" in reason for reason in report.reasons)
-    failed = ledger_of(evening.home).runs(processors=["fetch_injury_report"])[-1]
+    failed = ledger_of(evening.home).runs(run_id=report.run_id, processors=["fetch_injury_report"])[0]
     assert (failed["state"], failed["dependency"]) == ("failed", "live injury_report")
-    partial = ledger_of(evening.home).runs(processors=["fetch_rosters"])[-1]
+    partial = ledger_of(evening.home).runs(run_id=report.run_id, processors=["fetch_rosters"])[0]
     assert "ESPN roster MIA" in partial["degraded_reasons"][0]
     assert report.rows == report.expected
