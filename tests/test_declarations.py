@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from deployments.integrity.project import read_project
+from deployments.specs import load
 from tasks.catalog import registry
 from tasks.engine.plan import steps_of
 from tasks.engine.processor import Landed, Mode, Need, Phase
 from tasks.precompute.ml_feature_store import FEATURES, REQUIRED_FEATURES
 from tasks.predictions.points_model import LINE_FEATURES, MINUTES_FEATURES, POINTS_FEATURES, SPREAD_FEATURES
 from tasks.sources.base import Kind
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def test_every_table_of_the_domain_has_its_processor() -> None:
@@ -52,3 +58,11 @@ def test_every_feature_has_one_definition_with_a_unit_or_a_meaning() -> None:
 def test_the_trees_never_see_a_line() -> None:
     for features in (MINUTES_FEATURES, POINTS_FEATURES, SPREAD_FEATURES):
         assert not [name for name in features if "line" in name.split("_") or name in LINE_FEATURES]
+
+
+def test_every_roles_release_may_run_exactly_what_is_deployed_for_it_on_its_pools() -> None:
+    deployed = load(values={"RELEASE_VERSION": "1+000000000000"})
+    for name, role in read_project(ROOT).roles.items():
+        mine = [item for item in deployed if item.role == name]
+        assert {item.entrypoint for item in mine} == set(role.entrypoints), name
+        assert {item.work_pool.name for item in mine} == set(role.pools), name

@@ -186,6 +186,30 @@ def test_a_new_release_while_a_run_is_in_progress_loses_no_run_and_mixes_no_code
         assert len({r["code"] for r in rows if r["release"] == version}) == 1
 
 
+def test_a_run_taken_in_the_moment_of_a_rollout_is_handed_back_and_done_by_the_newer_release(
+    world: World, tmp_path: Path
+) -> None:
+    """Between a worker's last look and the run's own a newer release is registered; here the worker never looks."""
+    server, old, new = world.server, make_project(tmp_path / "before"), tmp_path / "after"
+    version = release(server, old, "all", world.key, "handed", number=50)
+    shutil.copytree(old, new)
+    git(new, "commit", "-q", "--allow-empty", "-m", "next")
+    server.pool("handed", "process")
+    by_pool = [{"deployments.integrity.steps.verify_release": {}}]
+    more: dict[str, object] = {"pull_steps": by_pool, "concurrency_limit": 1}
+    deployment = server.deploy(old, "all", PRECOMPUTE, "handed", version, **more)
+    newer = release(server, new, "all", world.key, "handed", number=51)
+    ledger = tmp_path / "ledger.jsonl"
+    run = server.start_run(deployment, day="a", ledger=str(ledger))
+    settings = {"kind": "process", "INTEGRITY_ROOT": str(old)}
+    with worker(server, old, "handed", tmp_path / "before.log", **settings) as process:
+        wait_for("the run's return", lambda: server.run(run)["state"]["name"] == "AwaitingRelease", 60)
+    assert "release.older" in server.run(run)["state"]["message"], process.output()
+    with worker(server, new, "handed", tmp_path / "after.log", kind="process", INTEGRITY_ROOT=str(new)) as process:
+        assert server.finished(run)["state"]["type"] == "COMPLETED", process.output()
+    assert {json.loads(line)["release"] for line in ledger.read_text().splitlines()} == {newer}
+
+
 def test_an_override_is_shown_on_the_run_it_let_through(world: World, tmp_path: Path) -> None:
     server, root = world.server, tmp_path / "refit"
     shutil.copytree(world.checkouts["precompute"], root)

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
 import pytest
 
 from deployments.integrity import preflight, steps
-from deployments.integrity.finding import IntegrityError
-from deployments.integrity.guard import Run
+from deployments.integrity.finding import Finding, IntegrityError, Report
+from deployments.integrity.guard import Question, Run, Verdict, verify
+from deployments.integrity.manifest import wrap
+from deployments.integrity.registry import Registry
 
-from .conftest import NOW, Placed
+from .conftest import KEY, NOW, Placed, record_for, with_release
+from .test_registry import Variables
 
 DEPLOYED = preflight._Deployed(UUID(int=7), Run("7+0123456789ab", None), None, "")
 
@@ -112,3 +117,62 @@ def test_the_pull_step_raises_if_the_server_cant_be_told(site: Placed, monkeypat
     monkeypatch.setattr(steps, "_refuse", down)
     with pytest.raises(ConnectionError):
         steps.verify_release("kiosk", "precompute")
+
+
+@pytest.mark.parametrize(("times", "again"), [(None, True), (2, True), (3, False)])
+def test_a_run_is_handed_back_a_few_times_and_then_refused(
+    site: Placed, monkeypatch: pytest.MonkeyPatch, times: int | None, again: bool
+) -> None:
+    """A worker that never looks would take it again and again."""
+    sent: list[Any] = []
+
+    class Client:
+        def __enter__(self) -> Client:
+            return self
+
+        def __exit__(self, *error: object) -> None:
+            pass
+
+        def update_flow_run_labels(self, run: UUID, labels: dict[str, int]) -> None:
+            sent.append(labels)
+
+        def set_flow_run_state(self, run: UUID, state: Any, force: bool) -> None:
+            sent.append((state.type.value, state.name))
+
+    monkeypatch.setattr(steps, "sync_client", Client)
+    labels = {} if times is None else {steps.HANDED_BACK: times}
+    run = SimpleNamespace(id=UUID(int=7), labels=labels, work_pool_name="pre")
+    verdict = Verdict(Report("pool pre", (Finding("release.older", "release 8", "release 7", "deploy 8"),)))
+    assert steps._hand_back(run, verdict, NOW) is again
+    expected = [{steps.HANDED_BACK: (times or 0) + 1}, ("SCHEDULED", "AwaitingRelease")]
+    assert sent == (expected if again else [])
+
+
+def test_a_run_that_its_pull_step_admitted_ends_on_the_code_it_began_with(
+    site: Placed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A newer release was registered since: that is no reason to stop a run that is under way."""
+    envelope, manifest = site.site.signed()
+    newer = with_release(manifest, number=8)
+    record = record_for(wrap(newer).sign(KEY), newer)
+    server = Variables()
+    registry = Registry(server, site.site.keys)
+    registry._append(record, KEY)
+    monkeypatch.setattr(preflight, "verify", partial(verify, connect=lambda site: registry))
+    question = Question("kiosk", "precompute")
+
+    def begun(admitted: str) -> None:
+        run = Run(manifest.release.version, None)
+        monkeypatch.setattr(
+            preflight, "_deployed_run", lambda: preflight._Deployed(UUID(int=7), run, question, admitted)
+        )
+
+    begun(envelope.digest)
+    assert preflight.fingerprint(now=NOW).release == manifest.release.version
+    begun("")
+    with pytest.raises(IntegrityError, match=r"release\.older"):
+        preflight.fingerprint(now=NOW)
+    begun(envelope.digest)
+    (site.root / "kiosk_steps" / "work.py").write_text("")
+    with pytest.raises(IntegrityError, match=r"tree\.changed"):
+        preflight.fingerprint(now=NOW)
