@@ -35,7 +35,7 @@ def stores() -> list[str]:
 
 
 def models() -> list[str]:
-    """The newest model of this feature set is whole, as it was trained, and loads with the libraries here."""
+    """The newest promoted model of this feature set is whole, as it was trained, and loads with the libraries here."""
     return [said for home in _homes() for said in _opened(home, models_of)]
 
 
@@ -70,9 +70,10 @@ def models_of(workspace: Workspace) -> Iterator[str]:
     """What is wrong with the model that would be used next."""
     store = ModelStore(workspace.models)
     try:
-        mine = [card for card in store.cards() if card.feature_set_version == FEATURE_SET_VERSION]
-        if mine:
-            PointsModel.of(store.load(mine[-1].id))
+        mine = [card.id for card in store.cards() if card.feature_set_version == FEATURE_SET_VERSION]
+        promoted = [name for name in mine if (verdict := store.promotion(name)) and verdict.promoted]
+        if promoted:
+            PointsModel.of(store.load(promoted[-1]))
     except ModelError as error:
         yield str(error)
 

@@ -40,13 +40,14 @@ def build_tables(
     last: dt.date,
     data: Path | None = None,
     home: Path | None = None,
-    fingerprint: str = "unversioned",
+    fingerprint: str | None = None,
     information: Information = Information.PUBLISHED,
 ) -> list[Outcome]:
     """Build every table of phases 2 to 4 for the game days `first` to `last`.
 
     Features of a day hold what a same-day run at the default hour would have known. Days that are already complete are
-    left alone, so an interrupted run goes on where it stopped. Raises HistoryFailed.
+    left alone, so an interrupted run goes on where it stopped. Raises HistoryFailed. `fingerprint` is the stamp of the
+    run that asks for it; without one this is a run of its own, and proves which code it is.
     """
     if last < first:
         raise SourceError(f"the last game day {last} is before the first {first}: give them the other way round")
@@ -58,7 +59,7 @@ def build_tables(
         data=data,
         home=home_of(data, home, information),
         information=information,
-        fingerprint=fingerprint,
+        fingerprint=fingerprint or code_fingerprint(),
     )
     steps = list(steps_of(Mode.BACKFILL, registry()))
     schedule = scheduled(run, DayRange(first, last))
