@@ -33,6 +33,9 @@ status: $(READY)  ## is DAY fine, and what to do if not; exit code 0 fine, 1 deg
 dashboard: $(READY)  ## the same as a live page on http://127.0.0.1:4280
 	$(BIN)/python -m flows.dashboard --game-day $(DAY) $(if $(DATA),--data "$(DATA)") $(if $(WORKSPACE),--home "$(WORKSPACE)")
 
+drill: $(READY)  ## replay the original's incidents on a scratch server; reports/drills.html; NAMES="dec-29 ..." for some
+	$(BIN)/python -m drills $(NAMES)
+
 test: lint types tests  ## what CI runs
 
 lint: $(READY)

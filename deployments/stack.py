@@ -69,7 +69,7 @@ class Stack:
             )
             since = datetime.now(UTC)
             workers = {f"worker-{role}": placed for role, placed in done.rollout.roles.items()}
-            started = {name for name, placed in workers.items() if self.processes.ensure(self._worker(name, placed))}
+            started = {name for name, placed in workers.items() if self.processes.ensure(self.worker(name, placed))}
             for name, placed in workers.items():
                 ready = partial(_online, placed.pools[0], name, since if name in started else None)
                 self.processes.wait(name, "online", ready, START_SECONDS)
@@ -127,7 +127,8 @@ class Stack:
             environment=QUIET,
         )
 
-    def _worker(self, name: str, placed: Placed) -> Service:
+    def worker(self, name: str, placed: Placed) -> Service:
+        """A guarded worker of a release, to be started on its role's pool."""
         home = self.folder / name
         home.mkdir(exist_ok=True)
         return Service(
