@@ -16,7 +16,7 @@ from flows.clock import DrillClock, at_time_of
 from flows.daily import daily
 from flows.report import DayReport, DayState
 from flows.terminal import listening
-from tasks.engine.ledger import Ledger
+from tasks.engine.ledger import Ledger, State
 from tasks.engine.processor import Mode
 from tests.flows.conftest import stored
 from tests.sources.live.conftest import HISTORY_ENDS, NOW, TODAY, big_league, history_of
@@ -152,7 +152,7 @@ def test_a_day_with_broken_sites_is_made_of_the_rest_and_says_what_is_missing(ev
     assert stored(evening.home, "rosters", TODAY)["team"].n_unique() >= 21
     assert any("injury_report" in reason for reason in report.reasons)
     failed = ledger_of(evening.home).runs(run_id=report.run_id, processors=["fetch_injury_report"])[0]
-    assert (failed["state"], failed["dependency"]) == ("failed", "live injury_report")
+    assert (failed["state"], failed["dependency"]) == (State.FAILED, "live injury_report")
     partial = ledger_of(evening.home).runs(run_id=report.run_id, processors=["fetch_rosters"])[0]
     assert "ESPN roster MIA" in partial["degraded_reasons"][0]
     assert report.rows == report.expected
