@@ -27,6 +27,7 @@ class Environment(BaseModel):
     schedules_active: bool
     images: Mapping[str, str] = {}
     parameters: dict[str, Any] = {}
+    backfill_home: str | None = None  # a backfill's predictions never lie beside published ones
     blocks: Mapping[str, Block] = {}
 
 
@@ -52,6 +53,7 @@ def local(home: Path | None, data: Path | None, channels: Channels, schedules_ac
         name="local",
         pool_type="guarded-process",
         schedules_active=schedules_active,
+        backfill_home=f"{home.resolve()}-backfill",
         parameters={"home": str(home.resolve()), "data": str(absolute(data)) if data else None},
         blocks={DOCUMENT: PHASES_APART, **channels.blocks()},
     )

@@ -111,6 +111,9 @@ class Stack:
                 **QUIET,
                 **database,
                 "PREFECT_HOME": str(home),
+                # The browser's pages speak to the API on their own: without this, to port 4200, whoever is there.
+                "PREFECT_SERVER_UI_API_URL": self.url,
+                "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
                 # Leases of concurrency limits outlive a restart; in memory they would be lost and the slots with them.
                 "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
             },

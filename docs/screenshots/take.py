@@ -1,0 +1,95 @@
+"""Take the screenshots of docs/operations.md from a running stack: `python docs/screenshots/take.py` after `make up`.
+
+Needs Chromium (Debian's `chromium`). The stack must have run a same-day run; the newest one is shown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import httpx
+from PIL import Image
+
+FOLDER = Path(__file__).parent
+SIZE = "1280,900"
+SHOWN = (0, 0, 1280, 870)  # what is below may hold a path of this machine
+COLOURS = 96  # of a palette: an interface has few, and the files stay small
+SECONDS = 25_000  # milliseconds of the page's own time, which stands still while it waits for the network
+# As root there is no sandbox; the others keep the browser from looking for anybody but the server.
+FLAGS = (
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+)
+
+
+def pages(api: str) -> dict[str, str]:
+    """The name of each picture and the path of its page."""
+    same_day = _get(api, "/deployments/name/daily/same-day")
+    newest = _post(
+        api,
+        "/flow_runs/filter",
+        {
+            "deployments": {"id": {"any_": [same_day["id"]]}},
+            "flow_runs": {"state": {"type": {"any_": ["COMPLETED"]}}},
+            "sort": "END_TIME_DESC",
+            "limit": 1,
+        },
+    )
+    if not newest:
+        raise SystemExit("no same-day run has completed on this server: run one first (docs/operations.md)")
+    [summary] = _post(
+        api,
+        "/artifacts/filter",
+        {"artifacts": {"flow_run_id": {"any_": [newest[0]["id"]]}, "key": {"any_": ["same-day-summary"]}}},
+    )
+    return {
+        "deployments": "/deployments",
+        "run-form": f"/deployments/deployment/{same_day['id']}/run",
+        "run": f"/runs/flow-run/{newest[0]['id']}",
+        "summary": f"/artifacts/artifact/{summary['id']}",
+        "automations": "/automations",
+    }
+
+
+def take(url: str, file: Path) -> None:
+    """One page as a small PNG."""
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    if browser is None:
+        raise SystemExit("no Chromium: apt-get install chromium")
+    with tempfile.TemporaryDirectory() as profile:
+        command = [browser, *FLAGS, f"--user-data-dir={profile}", f"--window-size={SIZE}"]
+        subprocess.run(
+            [*command, f"--virtual-time-budget={SECONDS}", f"--screenshot={file}", url],
+            check=True,
+            capture_output=True,
+            timeout=180,
+        )
+    Image.open(file).convert("RGB").crop(SHOWN).quantize(COLOURS).save(file, optimize=True)
+
+
+def _get(api: str, path: str) -> Any:
+    return httpx.get(api + path, timeout=30).raise_for_status().json()
+
+
+def _post(api: str, path: str, body: dict[str, Any]) -> Any:
+    return httpx.post(api + path, json=body, timeout=30).raise_for_status().json()
+
+
+def main() -> None:
+    """Take them all."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--url", default="http://127.0.0.1:4200", help="the Prefect server")
+    url = parser.parse_args().url
+    for name, path in pages(f"{url}/api").items():
+        file = FOLDER / f"{name}.png"
+        take(url + path, file)
+        print(f"{file}: {file.stat().st_size / 1024:.0f} KiB")
+
+
+if __name__ == "__main__":
+    main()
