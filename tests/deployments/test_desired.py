@@ -38,14 +38,11 @@ def _rendered() -> dict[str, Any]:
 
 
 def _told(item: Resource) -> dict[str, Any]:
-    """The fields that are ours to decide: a worker type's template is Prefect's, and a form reads better in short."""
+    """The fields that are ours to decide: a worker type's template is Prefect's, a form the flow's."""
     fields = {name: value for name, value in item.fields.items() if name not in HIDDEN}
     if item.kind == Kind.DEPLOYMENT:
         form = fields.pop("parameter_openapi_schema")
-        fields["takes"] = [
-            f"{name} (only {field['enum'][0]})" if "enum" in field else name
-            for name, field in form["properties"].items()
-        ]
+        fields["only"] = {name: each["enum"] for name, each in form["properties"].items() if "enum" in each}
     return fields
 
 
