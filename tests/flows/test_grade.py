@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from typer.testing import CliRunner, Result
 from blocks.warehouse import LocalWarehouse
 from flows.daily import daily
 from flows.grade import cli
+from flows.report import DayState
 from flows.run import _workspace
 from tasks.engine.processor import Mode
 from tasks.grading.accuracy import POPULATIONS
@@ -107,3 +109,29 @@ def _shas(home: Path) -> dict[tuple[str, dt.date], str]:
     return {
         (table, day): partition.sha256 for table in TABLES for day, partition in warehouse.partitions(table).items()
     }
+
+
+@pytest.mark.slow
+def test_a_day_whose_games_were_all_called_off_is_graded_as_void(
+    finished: Finished, copied: Callable[[], Path], tmp_path: Path
+) -> None:
+    """It ended at "no games" before its schedule was taken in, and its predictions waited for ever."""
+    folder, home, day = tmp_path / "off", copied(), finished.game_day
+    shutil.copytree(finished.folder, folder)
+    (home / "ORIGIN").write_text(f"the folder {folder}")
+    path = folder / "schedule" / "schedule.parquet"
+    schedule = pl.read_parquet(path)
+    chosen = pl.col("game_date") == day
+    late = pl.lit(finished.report.as_of + dt.timedelta(hours=2)).cast(schedule.schema["status_at"])
+    schedule.with_columns(
+        status=pl.when(chosen).then(pl.lit("postponed")).otherwise("status"),
+        status_at=pl.when(chosen).then(late).otherwise("status_at"),
+        home_pts=pl.when(~chosen).then("home_pts"),
+        away_pts=pl.when(~chosen).then("away_pts"),
+    ).write_parquet(path)
+    report = daily(Mode.OVERNIGHT, day, data=folder, home=home)
+    assert report.state == DayState.NO_GAMES
+    assert "called off" in report.reasons[-1]
+    grades = stored(home, "prediction_grades", day)
+    assert grades.height == finished.read("predictions").height
+    assert set(grades["void_reason"]) == {"POSTPONED"}
