@@ -202,7 +202,7 @@ def test_a_roster_source_that_is_broken_for_two_days_degrades_by_age_and_blocks_
     assert stored(home, "predictions", day)["degraded"].all()
     [failed] = [row for row in rows_of(home, day, "fetch_rosters") if row["state"] == "FAILED"]
     assert (failed["error_class"], failed["fault"]) == ("NameError", "permanent")
-    assert states(finished, home, 12, 35)["predictions"].state == State.DEGRADED
+    assert states(finished, home, 12, 35)["publication"].state == State.DEGRADED
 
 
 def test_a_run_that_goes_on_over_midnight_keeps_its_day_and_mode(
