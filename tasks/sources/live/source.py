@@ -69,6 +69,11 @@ class LiveSource(Source):
     name = "live"
 
     def __init__(self, settings: LiveSettings, landing: Landing, clock: Clock) -> None:
+        if not settings.history.is_dir():
+            raise SourceError(
+                f"live: there is no history in {settings.history}: make history SEASONS=... downloads one, or name "
+                "another folder in COURTSIDE_HISTORY (docs/sources.md)"
+            )
         self.settings = settings
         self.history = FolderSource(settings.history)
         self.landing = landing

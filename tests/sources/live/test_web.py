@@ -8,8 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from blocks.landing import Landing
 from blocks.live_sources import PRODUCT, Site
+from blocks.objects import LocalObjects
+from tasks.sources.base import SourceError
 from tasks.sources.live import directory
+from tasks.sources.live.source import LiveSource
 from tasks.sources.live.web import Unreachable, Web
 from tests.leagues import tiny_league
 from tests.sources.live.conftest import NOW
@@ -33,6 +37,12 @@ def test_a_host_is_asked_no_oftener_than_its_limit_also_by_many_at_once(sites: S
     web.each(lambda _: web.get("espn", ROSTER, label="roster"), range(6))
     assert web.clock.steady() >= 2.5
     assert sites.count("espn/") == 6
+
+
+def test_without_a_history_live_says_how_to_get_one(sites: Sites, tmp_path: Path) -> None:
+    landing = Landing(LocalObjects(folder=tmp_path / "landing"))
+    with pytest.raises(SourceError, match=r"no history in .*nowhere: make history SEASONS=\.\.\. downloads one"):
+        LiveSource(sites.settings(tmp_path / "nowhere"), landing, sites.clock())
 
 
 @pytest.mark.parametrize("asked", ["7", format_datetime(NOW.replace(second=7), usegmt=True)], ids=["seconds", "a date"])
