@@ -34,6 +34,7 @@ from tasks.engine.incidents import in_new_york
 
 GRACE = dt.timedelta(seconds=60)  # the server itself tries four times, ten seconds each
 MEMORY = dt.timedelta(hours=24)  # what is older is history, not news
+EVENTS_A_PAGE = 50  # as many as a server gives
 TRIES, SECONDS_BETWEEN = 90, 60  # an hour and a half; what still waits then sets off the next run
 
 
@@ -93,7 +94,7 @@ def _key(alarm: str) -> str:
 
 def _events(client: SyncPrefectClient, since: dt.datetime) -> Iterator[ReceivedEvent]:
     wanted = EventFilter(event=EventNameFilter(name=[TRIGGERED, EXECUTED]), occurred=EventOccurredFilter(since=since))
-    page = client.read_events(wanted)
+    page = client.read_events(wanted, limit=EVENTS_A_PAGE)
     yield from page.events
     while page.next_page:
         page = client.read_events_page(str(page.next_page))
