@@ -62,6 +62,7 @@ def test_a_passing_fault_of_a_request_is_ridden_out_and_the_load_done_once(
     assert len(cloud.bigquery.jobs) == jobs + 1
 
 
+@pytest.mark.slow
 def test_a_connection_lost_in_the_middle_of_a_large_upload_is_ridden_out(
     cloud: Cloud, warehouse: BigQueryWarehouse
 ) -> None:
