@@ -50,6 +50,11 @@ def live_settings(data: Path) -> LiveSettings:
         raise SourceError(f"live settings: {error}; docs/sources.md says how to save them") from None
 
 
+def is_simulated(data: Path | None) -> bool:
+    """Whether this is a simulated league: the bundled one, or a folder that knows the truth, as only such one can."""
+    return data is None or (not is_live(data) and (data / "truth").is_dir())
+
+
 def source_of(
     data: Path | None, information: Information, leagues: Path, landing: Callable[[], Landing], clock: Clock
 ) -> Source:

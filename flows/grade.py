@@ -21,6 +21,7 @@ from rich.text import Text
 from blocks.partition import WarehouseError
 from blocks.warehouse import DayRange
 from blocks.workspace import WorkspaceError
+from flows.choice import is_simulated
 from flows.clock import utc_now
 from flows.narration import narrate
 from flows.phases import grading, told
@@ -177,7 +178,7 @@ def _report(
         waiting=without,
         outcomes=tuple(outcomes),
         accuracy=measured,
-        suspicions=suspicions(measured, simulated=run.data is None),
+        suspicions=suspicions(measured, simulated=is_simulated(run.data)),
     )
     if measured.height:
         create_table_artifact(measured.to_dicts(), key="accuracy", description=_counts(report))

@@ -19,6 +19,7 @@ from rich.table import Table
 from blocks.partition import WarehouseError
 from blocks.warehouse import DayRange
 from blocks.workspace import WorkspaceError
+from flows.choice import is_simulated
 from flows.clock import utc_now
 from flows.history import HistoryFailed, HistoryMissing, build_history
 from flows.narration import narrate
@@ -109,7 +110,7 @@ def promoted(run: Run, fitted: Fitted) -> ModelCard:
     """The model, promoted. Raises ModelRefused if it is suspicious, unsound or worse than the current one."""
     current = current_for(run)
     comparison = None if current is None else _beside(run, fitted.trained, current)
-    found = objections(fitted.card, comparison, simulated=run.data is None)
+    found = objections(fitted.card, comparison, simulated=is_simulated(run.data))
     verdict = run.models.decide(fitted.card.id, found, current.id if current else None, utc_now())
     if not verdict.promoted:
         narrate("model", "refused", "; ".join(verdict.objections))

@@ -80,9 +80,13 @@ def test_the_same_bets_are_suspected_once() -> None:
     assert rules(HONEST | won, LINED | won) == [Rule.TOO_MANY_BETS_WON]
 
 
-def test_in_the_simulated_league_only_the_comparisons_apply() -> None:
-    leaking = LINED | {"mae": 3.4, "hit_rate": 0.85}
+def test_the_simulated_league_has_limits_of_its_own() -> None:
+    """Its truth is at 4.48 and 0.19 below its market: as good as that is honest there, and better is not."""
     assert rules(HONEST | {"mae": 4.48}, simulated=True) == []
+    assert rules(HONEST | {"mae": 4.35}, simulated=True) == [Rule.ERROR_TOO_LOW]
+    best = LINED | {"mae": LINED["line_mae"] - 0.19, "bets": 900, "hit_rate": 0.66}
+    assert rules(best, simulated=True) == []
+    leaking = LINED | {"mae": 3.4, "bets": 900, "hit_rate": 0.85}
     assert rules(leaking, simulated=True) == [Rule.LINE_BEATEN_BY_TOO_MUCH, Rule.TOO_MANY_BETS_WON]
 
 
