@@ -7,7 +7,11 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+from prefect.settings import (
+    PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
+    PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS,
+    temporary_settings,
+)
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -52,7 +56,12 @@ def local_run(console: Console) -> Iterator[None]:
         line.append(detail, style="dim")
         console.print(line, soft_wrap=True)
 
-    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}), listening(show):
+    settings = {
+        PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None,
+        # A busy machine takes longer than the default of 20 s to start the temporary server.
+        PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS: 120,
+    }
+    with temporary_settings(settings), listening(show):
         yield
 
 

@@ -127,13 +127,16 @@ def levels(grades: pl.DataFrame, by: Sequence[str] = ()) -> pl.DataFrame:
     """One row per group, system and quantile level: how often the points ended above that quantile.
 
     A quantile is a line that every player of the population has, so this is the probability of over at nine lines of
-    different heights. Columns: *by, system, level (0.1 to 0.9), n, said (1 - level), came, gap (came - said), se (the
-    gap's standard error, players of one game counted as independent).
+    different heights; where the lowest is 0 points it is none, since nobody can stay under it. Columns: *by, system,
+    level (0.1 to 0.9), n, said (1 - level), came, gap (came - said), se (the gap's standard error, players of one game
+    counted as independent).
     """
     keys = [*by, "system", "level"]
     rows = _measured(grades).filter(pl.col("quantiles_passed").is_not_null())
     each = [
-        rows.select(*by, "system", level=pl.lit(level), over=pl.col("quantiles_passed") > at)
+        rows.filter((at > 0) | (pl.col("points_q10") > 0)).select(
+            *by, "system", level=pl.lit(level), over=pl.col("quantiles_passed") > at
+        )
         for at, level in enumerate(NINE_LEVELS)
     ]
     return (
