@@ -38,8 +38,9 @@ def test_only_what_is_wrong_is_made_again() -> None:
 
 
 def test_a_run_at_work_is_not_disturbed() -> None:
-    working = [run(processor="context"), run(State.RUNNING, DUE - MINUTE)]
-    assert remedy([judged(State.RUNNING)], working, DUE).action == Action.WAIT
+    working = [run(State.RUNNING, DUE - MINUTE, processor="context")]
+    assert remedy([judged(State.RUNNING, CONTEXT), judged(State.LATE)], working, DUE).action == Action.WAIT
+    assert remedy([judged(State.LATE)], working, DUE).action == Action.WAIT
 
 
 def test_a_day_that_nobody_started_is_started_when_its_run_is_late() -> None:
