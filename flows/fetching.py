@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import time
+from dataclasses import replace
 from typing import Any
 
 from prefect import task
@@ -92,7 +93,12 @@ RETRIES: dict[str, Any] = {
 @task(task_run_name="fetch {kind}", cache_policy=NO_CACHE, **RETRIES)
 def _fetch(run: Run, kind: str, first: dt.date, last: dt.date) -> tuple[str, dict[str, int | str], list[str]]:
     payload = run.source.fetch(Kind(kind), DayRange(first, last), run.as_of, utc_now())
-    covered = coverage_of(Kind(kind), run.source.parse(payload.body, payload.name))
+    try:
+        covered = coverage_of(Kind(kind), run.source.parse(payload.body, payload.name))
+    except Exception:
+        # Kept for whoever asks what came, under a kind that no run takes for facts and nothing stands in from.
+        run.workspace.landing.put(replace(payload, kind=f"{kind}_unreadable"))
+        raise
     name = run.workspace.landing.put(payload)
     about = ", ".join(f"{what} {value}" for what, value in covered.items())
     narrate(f"fetch {kind}", "landed", f"{about}; {len(payload.body) / 1024:,.0f} KiB")
