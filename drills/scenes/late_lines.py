@@ -7,10 +7,11 @@ import datetime as dt
 import polars as pl
 
 from drills.scene import Scene
-from drills.stage import Hands, Stage
+from drills.stage import Hands, Stage, StageError
 from drills.story import BEGINS, GAME_DAY, Drill, Expected, Original, Result, at
 
 ARRIVE = at(13, 5)
+A_MINUTE = dt.timedelta(minutes=1)
 
 DRILL = Drill(
     name="late-lines",
@@ -38,15 +39,16 @@ def play(stage: Stage) -> Result:
     scene.note("fault", "the run is due, and no bookmaker has a line for tonight", BEGINS)
     said = stage.act("daily", BEGINS, home, data=data)
     hands = Hands(home)
-    for run in hands.ledger.runs(game_day=GAME_DAY, processors=["prop_lines"]):
-        if run["state"] in ("COMPLETE", "DEGRADED") and run["mode"] == "same_day":
-            scene.note("healed", f"lines are in: {run['rows_actual']:,} rows", run["ended_at"])
-            break
     noticed = hands.waited("prop_lines")
     if noticed is not None:
-        scene.note("detected", "the run finds no lines and waits for them", noticed)
+        scene.note("detected", "the run finds no lines, waits for them as long as there is time, and says so", noticed)
     priced, of = hands.priced()
-    scene.note("step", f"{priced:,} of {of:,} predictions have a line", hands.published() or BEGINS)
+    scene.note("step", f"published with {priced:,} of {of:,} lines, labelled degraded", hands.published() or BEGINS)
+    scene.note("step", "the lines are in: what they are missing in is made again", ARRIVE)
+    said += stage.act("heal", ARRIVE + A_MINUTE, home, data=data)
+    said += stage.act("daily", ARRIVE + A_MINUTE, home, data=data) if not hands.priced()[0] else ""
+    priced, of = hands.priced()
     if not priced:
-        scene.note("step", said[-300:])
+        raise StageError(f"none of {of:,} predictions has a line after the lines were in:\n{said[-800:]}")
+    scene.note("healed", f"{priced:,} of {of:,} predictions have a line", hands.published())
     return scene.result(home)
