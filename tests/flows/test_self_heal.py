@@ -105,7 +105,8 @@ def test_a_source_that_is_down_for_a_day_costs_three_attempts_one_alert_and_one_
     assert max(per_output.values()) <= 3, per_output
     assert per_output["injury_report"] == 3
     about_it = [edge for edge in told if edge[:2] in (("output-failed", "raw"), ("heal-exhausted", "injury_report"))]
-    assert about_it == [("output-failed", "raw", True), ("heal-exhausted", "injury_report", True)]
+    opened = [edge for edge in about_it if edge[2]]  # the next day they are over: nobody can deliver the day any more
+    assert opened == [("output-failed", "raw", True), ("heal-exhausted", "injury_report", True)]
     assert stored(home, "predictions", day)["degraded"].all()
 
 
