@@ -119,7 +119,7 @@ def _of_days(states: pd.DataFrame, days: pd.Series) -> pd.DataFrame:
 
 
 def _ewm(games: pd.DataFrame, by_player: DataFrameGroupBy, columns: list[str], weight: float) -> pd.DataFrame:
-    """Adjusted means. Games are in order of players, so grouped results line up with them; a missing value stays so."""
+    """Adjusted means of the known values so far. Games lie in order of players, so grouped results line up."""
     means = by_player[columns].ewm(alpha=weight, ignore_na=True).mean()
     return means.set_axis(games.index)
 
@@ -130,9 +130,9 @@ def _memories(games: pd.DataFrame, by_player: DataFrameGroupBy) -> dict[str, pd.
         means = _ewm(games, by_player, list(_REMEMBERED), weight)
         found |= {f"{name}_ewm_{memory}": means[column] for column, name in _REMEMBERED.items()}
     slow = _ewm(games, by_player, ["usage_rate", "team_share", "plus_minus", "top_five"], 0.05)
-    found["usage_rate_ewm_05"] = slow["usage_rate"].where(games["usage_rate"].notna())
+    found["usage_rate_ewm_05"] = slow["usage_rate"]
     found["team_points_share_ewm_05"] = slow["team_share"]
-    found["plus_minus_ewm_05"] = slow["plus_minus"].where(games["plus_minus"].notna())
+    found["plus_minus_ewm_05"] = slow["plus_minus"]
     found["top_five_ewm_05"] = slow["top_five"]
     faster = _ewm(games, by_player, ["minutes_rank", "top_five"], 0.15)
     return found | {"minutes_rank_ewm_15": faster["minutes_rank"], "top_five_ewm_15": faster["top_five"]}

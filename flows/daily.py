@@ -18,7 +18,7 @@ from flows.clock import utc_now
 from flows.day import Day, DayFailed
 from flows.exclusive import AlreadyRunning, alone
 from flows.execution import PhaseCall, execution, placed
-from flows.history import HistoryMissing, build_history
+from flows.history import HistoryFailed, HistoryMissing, build_history
 from flows.phases import PHASE_FLOWS, grading, predictions
 from flows.report import DayReport, DayState
 from flows.run import home_of
@@ -76,7 +76,8 @@ def daily(
 ) -> DayReport:
     """Run one mode for one game day and return what came of it.
 
-    Raises DayFailed if a critical output could not be made, and one of BadInput for what a person has to put right.
+    Raises DayFailed if a critical output could not be made, HistoryFailed if one of an earlier day could not, and one
+    of BadInput for what a person has to put right.
     """
     game_day = game_day or scheduled_game_day(mode, flow_run.scheduled_start_time or utc_now())
     day = Day(mode, game_day, as_of, data, home_of(data, home), gate, only)
@@ -166,6 +167,9 @@ def main(
             report = daily(mode, game_day.date(), as_of, data, home, seasons)
     except DayFailed as failed:
         show_report(console, failed.report)
+        raise typer.Exit(1) from None
+    except HistoryFailed as error:
+        console.print(f"[bold red]failed:[/] {error}", soft_wrap=True, highlight=False)
         raise typer.Exit(1) from None
     except BadInput as error:
         console.print(f"[bold red]error:[/] {error}", soft_wrap=True, highlight=False)
