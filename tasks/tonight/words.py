@@ -8,7 +8,8 @@ from tasks.engine.plan import EASTERN
 from tasks.publishing.wording import NONE, count
 from tasks.tonight.snapshot import Tonight
 
-SHOWN_OF_RELEASE = 10  # characters of a fingerprint that tell releases apart for a person
+SHOWN_OF_RELEASE = 18  # characters, in a table: a number and a commit
+SHOWN_OF_DIGEST = 10  # characters that tell trees apart which are no release
 
 
 def clock(instant: dt.datetime | None, game_day: dt.date | None = None) -> str:
@@ -52,5 +53,5 @@ def release(fingerprint: str | None) -> str:
     """A release as a person tells it from another."""
     if not fingerprint:
         return NONE
-    kind, _, digest = fingerprint.rpartition(":")
-    return digest[:SHOWN_OF_RELEASE] if kind == "sha256" else fingerprint
+    _, unreleased, digest = fingerprint.rpartition("sha256:")
+    return digest[:SHOWN_OF_DIGEST] if unreleased else digest[:SHOWN_OF_RELEASE]
