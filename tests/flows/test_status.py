@@ -8,7 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from click.testing import Result
-from prefect.artifacts import Artifact
+from prefect import get_client
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 from typer.testing import CliRunner
 
 from flows.status import cli
@@ -38,10 +39,11 @@ def test_the_answer_in_the_terminal_is_one_line_a_table_and_the_next_step(finish
 
 
 def test_prefects_own_ui_has_the_night_as_an_artifact(finished: Finished) -> None:
-    night = Artifact.get("tonight")
-    assert night is not None
-    assert str(night.data).startswith(f"# ✓ Fine: {finished.game_day}")
-    assert str(night.description).startswith("Fine: ")
+    with get_client(sync_client=True) as client:
+        nights = client.read_artifacts(artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=["tonight"])))
+    fine = [night for night in nights if str(night.data).startswith(f"# ✓ Fine: {finished.game_day}")]
+    assert fine  # beside those of the runs that other tests have put faults into
+    assert {str(night.description).startswith("Fine: ") for night in fine} == {True}
 
 
 def test_lost_rows_are_seen_although_every_run_said_complete(finished: Finished, copied: Callable[[], Path]) -> None:
