@@ -46,31 +46,10 @@ def wait_for(what: str, done: Callable[[], Any], seconds: float) -> Any:
 
 
 @dataclass
-class Server:
-    """A running Prefect API and what a test asks of it."""
+class Api:
+    """A Prefect API and what a test asks of it."""
 
     url: str
-    home: Path
-    process: Process
-
-    def kill(self) -> None:
-        """End it as a machine that loses power does."""
-        os.killpg(self.process.popen.pid, signal.SIGKILL)
-        self.process.popen.wait()
-
-    def environment(self, root: Path, **more: str) -> dict[str, str]:
-        """The environment of a process that works in the folder `root` and speaks to this server."""
-        return {
-            **clean_environment(),
-            "PREFECT_API_URL": self.url,
-            "PREFECT_HOME": str(self.home / root.name),
-            "INTEGRITY_HOME": str(self.home / root.name),
-            "PYTHONPATH": str(REPOSITORY),
-            "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-            "PREFECT_WORKER_QUERY_SECONDS": "1",
-            "PREFECT_WORKER_PREFETCH_SECONDS": "1",
-            **more,
-        }
 
     def post(self, path: str, body: dict[str, Any]) -> Any:
         return self._request("POST", path, json=body)
@@ -120,6 +99,33 @@ class Server:
     def logs(self, run_id: str) -> str:
         rows = self.post("/logs/filter", {"logs": {"flow_run_id": {"any_": [run_id]}}})
         return "\n".join(row["message"] for row in rows)
+
+
+@dataclass
+class Server(Api):
+    """A running Prefect server of a test's own."""
+
+    home: Path
+    process: Process
+
+    def kill(self) -> None:
+        """End it as a machine that loses power does."""
+        os.killpg(self.process.popen.pid, signal.SIGKILL)
+        self.process.popen.wait()
+
+    def environment(self, root: Path, **more: str) -> dict[str, str]:
+        """The environment of a process that works in the folder `root` and speaks to this server."""
+        return {
+            **clean_environment(),
+            "PREFECT_API_URL": self.url,
+            "PREFECT_HOME": str(self.home / root.name),
+            "INTEGRITY_HOME": str(self.home / root.name),
+            "PYTHONPATH": str(REPOSITORY),
+            "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+            "PREFECT_WORKER_QUERY_SECONDS": "1",
+            "PREFECT_WORKER_PREFETCH_SECONDS": "1",
+            **more,
+        }
 
 
 @contextmanager

@@ -50,6 +50,17 @@ def stored(home: Path, table: str, day: dt.date) -> pl.DataFrame:
     return LocalWarehouse(folder=home / "warehouse").read(registry()[table].writes.spec, [day])
 
 
+def game_days(league: Path) -> list[dt.date]:
+    """The days late in the season with at least two games, the day before having games too."""
+    schedule = pl.read_parquet(league / "schedule" / "schedule.parquet").filter(pl.col("status") == "final")
+    games = dict(schedule.group_by("game_date").len().iter_rows())
+    return [
+        day
+        for day in sorted(games)
+        if day >= dt.date(2026, 3, 10) and games[day] >= 2 and day - dt.timedelta(days=1) in games
+    ]
+
+
 @pytest.fixture(scope="session", autouse=True)
 def prefect_api() -> Iterator[None]:
     """Prefect's own ephemeral API with a throw-away database, without the heartbeat threads."""
@@ -71,13 +82,7 @@ def league_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def game_day(league_folder: Path) -> dt.date:
     """A day late in the season with at least two games, the day before having games too."""
-    schedule = pl.read_parquet(league_folder / "schedule" / "schedule.parquet").filter(pl.col("status") == "final")
-    games = dict(schedule.group_by("game_date").len().iter_rows())
-    return next(
-        day
-        for day in sorted(games)
-        if day >= dt.date(2026, 3, 10) and games[day] >= 2 and day - dt.timedelta(days=1) in games
-    )
+    return game_days(league_folder)[0]
 
 
 @pytest.fixture(scope="session")

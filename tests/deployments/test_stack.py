@@ -1,0 +1,202 @@
+"""The local stack from nothing: a day through the workers of every role, and what is left when one of them is killed.
+
+The tests of this file are one story on one stack and follow each other; each takes a game day of its own.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from deployments.processes import Processes
+from tasks.catalog import registry
+from tasks.engine.ledger import Ledger, State
+from tasks.engine.processor import Mode, Phase
+from tasks.sources.league import generate_league
+from tests.flows.conftest import LEAGUE, game_days, stored
+from tests.prefect_server import REPOSITORY, Api, clean_environment, free_port, wait_for
+
+pytestmark = pytest.mark.slow
+
+START_SECONDS = 600
+DAY_SECONDS = 400
+MADE = [item for item in registry() if Mode.SAME_DAY in item.runs_in]
+PRECOMPUTED = [item.name for item in MADE if item.phase == Phase.PRECOMPUTE]
+APART = ["analytics", "precompute", "predictions"]
+
+
+@dataclass
+class Stack:
+    """A stack as a person has it: `python -m deployments.stack`, the server's API, process ids, files."""
+
+    folder: Path
+    home: Path
+    data: Path
+    port: int
+
+    @property
+    def api(self) -> Api:
+        return Api(f"http://127.0.0.1:{self.port}/api")
+
+    @property
+    def ledger(self) -> Ledger:
+        return Ledger(f"sqlite:///{self.home}/ledger.sqlite")
+
+    def up(self, *more: str) -> str:
+        """`make up`, from nothing or from whatever is left."""
+        return self._command(
+            *("up", "--data", str(self.data), "--home", str(self.home), "--port", str(self.port)),
+            *("--folder", str(self.folder), *more),
+        )
+
+    def down(self) -> str:
+        return self._command("down", "--folder", str(self.folder))
+
+    def pid(self, name: str) -> int:
+        return int(json.loads((self.folder / f"{name}.pid").read_text())["pid"])
+
+    def kill(self, name: str) -> None:
+        """kill -9: no handler of it runs, nothing is told to anybody."""
+        os.kill(self.pid(name), signal.SIGKILL)
+        wait_for(f"the end of {name}", lambda: not Processes(self.folder).alive(name), 10)
+
+    def start(self, day: dt.date) -> str:
+        """A same-day run of a game day, for the workers to take."""
+        deployment = self.api.get("/deployments/name/daily/same-day")["id"]
+        return self.api.start_run(deployment, game_day=str(day))
+
+    def phases(self, day: dt.date, name: str | None = None) -> list[dict[str, Any]]:
+        """The runs on pools of their own that a day has asked for, oldest first."""
+        found = self.api.post(
+            "/flow_runs/filter",
+            {
+                "flow_runs": {"tags": {"all_": ["same_day", str(day)]}},
+                "work_pools": {"name": {"any_": [name] if name else APART}},
+                "sort": "START_TIME_ASC",
+            },
+        )
+        return list(found)
+
+    def phase_runs(self, day: dt.date, name: str) -> dict[str, Any] | None:
+        """The day's run of this phase, once it is Running."""
+        running = [run for run in self.phases(day, name) if run["state"]["type"] == "RUNNING"]
+        return running[0] if running else None
+
+    def _command(self, *arguments: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "deployments.stack", *arguments],
+            cwd=REPOSITORY,
+            env=clean_environment(),
+            timeout=START_SECONDS,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        assert done.returncode == 0, done.stdout
+        return done.stdout
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A stack that has been brought up from nothing, with the small league. Ended without anything left running."""
+    folder = tmp_path_factory.mktemp("stack")
+    generate_league(LEAGUE).write(folder / "league")
+    made = Stack(folder / "state", folder / "home", folder / "league", free_port())
+    try:
+        made.up()
+        yield made
+    finally:
+        made.down()
+    assert made.down() == "nothing was running\n"
+
+
+@pytest.fixture(scope="module")
+def days(stack: Stack) -> list[dt.date]:
+    """Game days of the league, each with another one before it."""
+    return game_days(stack.data)
+
+
+def is_whole(stack: Stack, day: dt.date) -> None:
+    """The day is published complete, and nothing of it is there twice: rows and keys counted in the store."""
+    manifest = json.loads((stack.home / "publications" / str(day) / "manifest.json").read_text())
+    published = pl.read_parquet(stack.home / "publications" / str(day) / "predictions.parquet")
+    assert (manifest["degraded"], manifest["missing"]) == (False, [])
+    assert published.height == manifest["rows"] == manifest["expected_rows"] > 0
+    newest = {row["processor"]: row for row in stack.ledger.runs(game_day=day)}
+    for item in MADE:
+        row = newest[item.name]
+        assert row["state"] == State.COMPLETE, row
+        rows = stored(stack.home, item.table, day)
+        assert rows.height > 0, item.table
+        assert rows.select(item.writes.key).is_unique().all(), item.table
+        if row["first_game_day"] == row["game_day"]:
+            assert rows.height == row["rows_actual"], item.table
+    assert stored(stack.home, "predictions", day).height == published.height
+
+
+def test_from_nothing_a_day_runs_through_workers_of_every_role_and_is_complete(
+    stack: Stack, days: list[dt.date]
+) -> None:
+    run = stack.start(days[0])
+    ended = stack.api.finished(run, DAY_SECONDS)
+    assert ended["state"]["type"] == "COMPLETED", stack.api.logs(run)
+    apart = {phase["work_pool_name"]: phase for phase in stack.phases(days[0])}
+    assert list(apart) == APART
+    assert {phase["state"]["type"] for phase in apart.values()} == {"COMPLETED"}
+    assert {phase["labels"]["integrity.release"] for phase in apart.values()} == {ended["labels"]["integrity.release"]}
+    is_whole(stack, days[0])
+
+
+def test_brought_up_again_nothing_is_started_or_changed(stack: Stack) -> None:
+    names = Processes(stack.folder).names()
+    before = {name: stack.pid(name) for name in names}
+    assert "no change" in stack.up()
+    assert {name: stack.pid(name) for name in names} == before
+    assert {"server", "receiver", "worker-all", *(f"worker-{role}" for role in APART)} == set(names)
+
+
+def test_a_phase_whose_worker_is_killed_half_way_is_done_again_and_nothing_is_there_twice(
+    stack: Stack, days: list[dt.date]
+) -> None:
+    day = days[1]
+    run = stack.start(day)
+    begun = wait_for(
+        "the first step of precompute", lambda: stack.ledger.runs(game_day=day, processors=PRECOMPUTED), DAY_SECONDS
+    )
+    stack.kill("worker-precompute")
+    assert len(begun) < len(PRECOMPUTED)
+    crashed = stack.api.finished(begun[0]["flow_run_id"], 120)
+    assert crashed["state"]["type"] == "CRASHED", crashed["state"]
+    assert stack.api.run(run)["state"]["type"] == "RUNNING"
+
+    assert "no change" in stack.up()
+    ended = stack.api.finished(run, DAY_SECONDS)
+    assert ended["state"]["type"] == "COMPLETED", stack.api.logs(run)
+    assert [phase["state"]["type"] for phase in stack.phases(day, "precompute")] == ["CRASHED", "COMPLETED"]
+    is_whole(stack, day)
+
+
+def test_a_run_outlives_a_server_that_is_killed_under_it(stack: Stack, days: list[dt.date]) -> None:
+    day = days[2]
+    run = stack.start(day)
+    wait_for("analytics to run", lambda: stack.phase_runs(day, "analytics"), DAY_SECONDS)
+    stack.kill("server")
+    workers = {role: stack.pid(f"worker-{role}") for role in ["all", *APART]}
+
+    assert "no change" in stack.up()
+    ended = stack.api.finished(run, DAY_SECONDS)
+    assert ended["state"]["type"] == "COMPLETED", stack.api.logs(run)
+    assert {role: stack.pid(f"worker-{role}") for role in ["all", *APART]} == workers
+    assert [phase["state"]["type"] for phase in stack.phases(day)] == ["COMPLETED"] * 3
+    is_whole(stack, day)
