@@ -22,17 +22,19 @@ import pytest
 from deployments.processes import Processes
 from tasks.catalog import registry
 from tasks.engine.ledger import Ledger, State
+from tasks.engine.plan import steps_of
 from tasks.engine.processor import Mode, Phase
 from tasks.sources.league import generate_league
 from tests.flows.conftest import LEAGUE, game_days, stored
+from tests.postgres import needs_postgres, running_postgres
 from tests.prefect_server import REPOSITORY, Api, clean_environment, free_port, wait_for
 
 pytestmark = pytest.mark.slow
 
 START_SECONDS = 600
 DAY_SECONDS = 400
-MADE = [item for item in registry() if Mode.SAME_DAY in item.runs_in]
-PRECOMPUTED = [item.name for item in MADE if item.phase == Phase.PRECOMPUTE]
+STEPS = steps_of(Mode.SAME_DAY, registry())
+PRECOMPUTED = [step.processor for step in STEPS if step.phase == Phase.PRECOMPUTE]
 APART = ["analytics", "precompute", "predictions"]
 
 
@@ -134,14 +136,13 @@ def is_whole(stack: Stack, day: dt.date) -> None:
     assert (manifest["degraded"], manifest["missing"]) == (False, [])
     assert published.height == manifest["rows"] == manifest["expected_rows"] > 0
     newest = {row["processor"]: row for row in stack.ledger.runs(game_day=day)}
-    for item in MADE:
+    for item in (registry()[step.processor] for step in STEPS):
         row = newest[item.name]
         assert row["state"] == State.COMPLETE, row
         rows = stored(stack.home, item.table, day)
         assert rows.height > 0, item.table
         assert rows.select(item.writes.key).is_unique().all(), item.table
-        if row["first_game_day"] == row["game_day"]:
-            assert rows.height == row["rows_actual"], item.table
+        assert rows.height == row["rows_actual"], item.table
     assert stored(stack.home, "predictions", day).height == published.height
 
 
@@ -200,3 +201,25 @@ def test_a_run_outlives_a_server_that_is_killed_under_it(stack: Stack, days: lis
     assert {role: stack.pid(f"worker-{role}") for role in ["all", *APART]} == workers
     assert [phase["state"]["type"] for phase in stack.phases(day)] == ["COMPLETED"] * 3
     is_whole(stack, day)
+
+
+@needs_postgres
+def test_on_postgresql_the_server_takes_the_same_registration_and_runs_the_day(
+    stack: Stack, days: list[dt.date], tmp_path: Path
+) -> None:
+    """Another stack with the workspace of this one, its server on PostgreSQL by the URL alone."""
+    pytest.importorskip("asyncpg", reason="Prefect's driver for PostgreSQL is not installed")
+    with running_postgres() as database:
+        there = Stack(tmp_path / "state", stack.home, stack.data, free_port())
+        url = f"postgresql+asyncpg://{database}"
+        try:
+            there.up("--database", url)
+            assert "no change" in there.up("--database", url)
+            assert not list(there.folder.rglob("prefect.db"))
+            run = there.start(days[3])
+            ended = there.api.finished(run, DAY_SECONDS)
+            assert ended["state"]["type"] == "COMPLETED", there.api.logs(run)
+            assert [phase["state"]["type"] for phase in there.phases(days[3])] == ["COMPLETED"] * 3
+            is_whole(there, days[3])
+        finally:
+            there.down()

@@ -4,11 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
-import os
-import shutil
-import socket
-import subprocess
-import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -21,17 +16,15 @@ from tasks.engine.expected import ExpectedOutputs
 from tasks.engine.ledger import Ledger, State
 from tests.engine.ledger_writer import AT, DAY, write
 from tests.engine.test_expected import NOW, seeded
+from tests.postgres import needs_postgres, running_postgres
 
 T = TypeVar("T")
-PROGRAMS = ("initdb", "pg_ctl", "postgres")
 # SQLAlchemy's own driver for postgresql:// is psycopg; without it the same statements go through asyncpg.
 DRIVER = "postgresql" if importlib.util.find_spec("psycopg") else "postgresql+asyncpg"
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(
-        any(shutil.which(name) is None for name in PROGRAMS), reason="PostgreSQL (initdb, pg_ctl) is not installed"
-    ),
+    needs_postgres,
     pytest.mark.skipif(
         DRIVER != "postgresql" and importlib.util.find_spec("asyncpg") is None,
         reason="no PostgreSQL driver (psycopg or asyncpg) is installed",
@@ -46,32 +39,9 @@ def reached(work: Callable[[], T]) -> T:
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    """A PostgreSQL of our own, run by an unprivileged user since it refuses to be run by root."""
-    as_user: list[str] = []
-    folder = Path(tempfile.mkdtemp(prefix="courtside-postgres-"))
-    if os.geteuid() == 0:
-        if shutil.which("setpriv") is None:
-            pytest.skip("PostgreSQL does not run as root, and setpriv is not installed")
-        shutil.chown(folder, "nobody", "nogroup")
-        as_user = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    data, log = folder / "data", folder / "log"
-    options = f"-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories= -c fsync=off"
-
-    def run(*command: str) -> None:
-        subprocess.run([*as_user, *command], check=True, cwd=folder, timeout=120, stdout=subprocess.DEVNULL)
-
-    try:
-        run("initdb", "-D", str(data), "-A", "trust", "-U", "courtside", "--no-sync", "-E", "UTF8", "--locale=C")
-        run("pg_ctl", "-D", str(data), "-w", "-l", str(log), "-o", options, "start")
-        try:
-            yield f"{DRIVER}://courtside@127.0.0.1:{port}/postgres"
-        finally:
-            run("pg_ctl", "-D", str(data), "-w", "-m", "immediate", "stop")
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    """A PostgreSQL of our own, by its URL."""
+    with running_postgres() as database:
+        yield f"{DRIVER}://{database}"
 
 
 def test_a_row_comes_back_from_postgresql_as_from_sqlite(url: str, tmp_path: Path) -> None:
