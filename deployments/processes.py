@@ -111,7 +111,8 @@ class Processes:
 
     def stop_all(self) -> list[str]:
         """End every service, and what is left of any that crashed. Returns what was ended."""
-        ended = [name for name in self.names() if self.stop(name)]
+        # Workers, the last by name, before the server: without it a worker does not end by itself.
+        ended = [name for name in reversed(self.names()) if self.stop(name)]
         left = list(_marked(self.folder))
         for pid in left:
             with suppress(ProcessLookupError):
