@@ -1,8 +1,9 @@
-"""December 29 on the whole project: its flows, pools, workers and ledger."""
+"""December 29 and a rollout in the middle of a day, on the whole project: its flows, pools, workers and ledger."""
 
 from __future__ import annotations
 
 import datetime as dt
+import json
 import shutil
 import subprocess
 import time
@@ -155,3 +156,34 @@ def test_december_29_the_wrong_worker_is_refused_and_the_right_one_beside_it_com
     assert done["labels"]["integrity.release"] == first.version
     assert set(production.predictions(day)["release"].str.split(" ").list.first()) == {first.version}
     assert list(production.stamps().values()) == [{first.version}], "one release in every row of the ledger"
+
+
+def test_a_release_rolled_out_in_the_middle_of_a_day_loses_no_run_and_mixes_no_code(production: Production) -> None:
+    """The day's precompute phase is asked for and not taken yet when the next release is registered."""
+    server, day = production.server, game_day(production.folder)
+    first = production.release()
+    before, asked = set(production.stamps()), len(production.children("precompute"))
+    for role in ("all", "analytics", "predictions"):
+        production.start(first.roles[role], first.roles[role].pools[0], f"old-{role}")
+    old = production.day(day)
+    wait_for("its precompute phase", lambda: len(production.children("precompute")) > asked, PATIENCE)
+    module = production.tree / "flows" / "narration.py"
+    module.write_text(module.read_text() + "\n# The next release.\n")
+    git(production.tree, "commit", "-q", "-a", "-m", "next")
+    second = production.release()
+    assert second.version != first.version
+    for role, placed in second.roles.items():
+        production.start(placed, placed.pools[0], f"new-{role}")
+    new = production.day(day)
+    for which, expected in ((old, first.version), (new, second.version)):
+        ended = server.finished(which, PATIENCE)
+        assert ended["state"]["type"] == "COMPLETED", json.dumps(ended["state"]) + server.logs(which)
+        assert ended["labels"]["integrity.release"] == expected
+    declined = production.children("precompute")[asked]
+    assert declined["labels"]["integrity.release"] == second.version
+    assert (declined["state"]["type"], "run.child" in declined["state"]["message"]) == ("FAILED", True)
+    stamps = [sorted(releases) for run, releases in production.stamps().items() if run not in before]
+    assert sorted(stamps) == sorted([[first.version], [second.version]]), "one release per run, in every row"
+    log = (production.folder / "old-all.log").read_text()
+    assert "integrity.worker.draining" in log
+    assert "leaving with 75" in log
