@@ -28,7 +28,7 @@ from rich.table import Table
 
 from benchmarks import pandas_features as in_pandas
 from blocks.warehouse import DayRange
-from flows.run import HOME
+from flows.home import HOME
 from tasks.catalog import registry
 from tasks.engine.plan import cutoffs, in_order, results_known_at
 from tasks.engine.processor import Cleaned, Landed, Phase, Processor, Read

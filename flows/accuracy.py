@@ -23,7 +23,7 @@ from blocks.objects import LocalObjects
 from blocks.warehouse import DayRange, LocalWarehouse, WarehouseError
 from blocks.workspace import ORIGIN
 from flows.clock import utc_now
-from flows.run import HOME
+from flows.home import HOME
 from tasks.engine.plan import Frozen
 from tasks.grading.accuracy import ALL, WITH_LINE
 from tasks.grading.prediction_grades import CONTRACT

@@ -26,8 +26,9 @@ from blocks.workspace import WorkspaceError
 from deployments.integrity.digest import read_tree
 from flows.grade import GradeReport, GradingFailed, NothingToGrade, grade_run, show_grades
 from flows.history import HistoryFailed, HistoryMissing, beginning, build_tables
+from flows.home import HOME
 from flows.narration import narrate
-from flows.run import HOME, Run, code_fingerprint, new_run_id
+from flows.run import Run, code_fingerprint, new_run_id
 from flows.slate import slate
 from flows.terminal import local_run
 from flows.train import fit

@@ -18,7 +18,7 @@ from prefect.client.schemas.responses import DeploymentResponse
 from blocks.alerts import ALERTS, OWNER, AlertChannelError, channel
 from blocks.warehouse import TableSpec
 from blocks.workspace import LocalWorkspace, Workspace, saved_workspace
-from flows.run import BLOCK
+from flows.home import BLOCK
 from tasks.catalog import registry
 from tasks.engine.ledger import Ledger
 from tasks.precompute.ml_feature_store import FEATURE_SET_VERSION

@@ -19,9 +19,9 @@ from flows.day import Day, DayFailed
 from flows.exclusive import AlreadyRunning, alone
 from flows.execution import PhaseCall, execution, placed
 from flows.history import HistoryFailed, HistoryMissing, build_history
+from flows.home import home_of
 from flows.phases import PHASE_FLOWS, grading, predictions
 from flows.report import DayReport, DayState
-from flows.run import home_of
 from flows.terminal import local_run, show_report
 from flows.train import model_for
 from tasks.engine.gate import GatePolicy

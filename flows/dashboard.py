@@ -22,9 +22,10 @@ from prefect.settings import PREFECT_API_URL, PREFECT_UI_URL
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from blocks.publications import MANIFEST
+from flows.clock import utc_now
 from flows.glance import LEDGER, glance
+from flows.home import home_of, is_saved
 from flows.proofs import proofs
-from flows.run import home_of, is_saved, utc_now
 from tasks.tonight.gathering import tonight_of
 from tasks.tonight.page import ASSETS, asset, fragment, page
 from tasks.tonight.snapshot import Stamp, Tonight

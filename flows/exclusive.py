@@ -12,8 +12,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from flows.home import is_saved
 from flows.narration import narrate
-from flows.run import Run, is_saved
+from flows.run import Run
 
 PATIENCE_SECONDS = 30 * 60.0  # a whole season of history is built in less
 POLL_SECONDS = 0.5

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from blocks.workspace import ORIGIN, LocalWorkspace, Workspace, saved_workspace
-from flows.run import BLOCK, is_saved
+from flows.home import BLOCK, is_saved
 from tasks.tonight.compose import tonight
 from tasks.tonight.gathering import Facts, gather
 from tasks.tonight.snapshot import Stamp, Tonight

@@ -23,9 +23,10 @@ from blocks.warehouse import DayRange
 from blocks.workspace import WorkspaceError
 from flows.choice import is_simulated
 from flows.clock import utc_now
+from flows.home import home_of, is_saved
 from flows.narration import narrate
 from flows.phases import grading, told
-from flows.run import Run, code_fingerprint, home_of, is_saved, new_run_id
+from flows.run import Run, code_fingerprint, new_run_id
 from flows.terminal import local_run
 from tasks.catalog import registry
 from tasks.engine.plan import EASTERN, results_known_at, steps_of

@@ -13,9 +13,10 @@ from rich.console import Console
 
 from blocks.warehouse import DayRange
 from blocks.workspace import WorkspaceError
+from flows.home import home_of
 from flows.narration import narrate
 from flows.phases import PHASE_FLOWS, ingest, target_list
-from flows.run import Run, code_fingerprint, home_of, new_run_id
+from flows.run import Run, code_fingerprint, new_run_id
 from flows.slate import scheduled, slate
 from flows.terminal import local_run
 from tasks.catalog import registry

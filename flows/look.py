@@ -11,8 +11,9 @@ from typing import Any
 
 from blocks.partition import WarehouseError
 from blocks.warehouse import DayRange
+from flows.home import home_of
 from flows.narration import narrate
-from flows.run import Run, code_fingerprint, home_of
+from flows.run import Run, code_fingerprint
 from flows.slate import scheduled
 from tasks.catalog import registry
 from tasks.engine.coverage import Counted, count

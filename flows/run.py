@@ -16,6 +16,7 @@ from blocks.warehouse import DayRange
 from blocks.workspace import LocalWorkspace, Workspace, saved_workspace
 from flows.choice import source_of
 from flows.clock import utc_now
+from flows.home import BLOCK, HOME, is_saved
 from flows.release import prove, stamp
 from tasks.catalog import registry
 from tasks.engine.ledger import Ledger
@@ -26,10 +27,7 @@ from tasks.predictions.models import ModelStore
 from tasks.sources.base import Source
 from tasks.sources.hindsight import Information
 from tasks.sources.live.web import Clock
-from tasks.sources.named import name_of, origin_of
-
-HOME = Path(".pipeline")
-BLOCK = "block:"
+from tasks.sources.named import origin_of
 
 
 class Run(Frozen):
@@ -98,19 +96,6 @@ def code_fingerprint() -> str:
 def new_run_id(mode: Mode, game_day: dt.date) -> str:
     """A run id that a person can read: mode, game day and a few random characters."""
     return f"{mode.value}-{game_day}-{uuid.uuid4().hex[:8]}"
-
-
-def home_of(data: Path | None, home: Path | None, information: Information = Information.PUBLISHED) -> Path:
-    """The workspace: as given, else a folder, one for the simulated league, each data folder and live sources."""
-    if home is not None:
-        return home
-    hindsight = "" if information == Information.PUBLISHED else f"-{information.replace('_', '-')}"
-    return HOME / f"{name_of(data)}{hindsight}"
-
-
-def is_saved(home: Path) -> bool:
-    """Whether this workspace is a saved Prefect block instead of a folder."""
-    return str(home).startswith(BLOCK)
 
 
 @lru_cache(maxsize=8)

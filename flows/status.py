@@ -13,8 +13,9 @@ from rich.table import Table
 from rich.text import Text
 
 from blocks.workspace import WorkspaceError
+from flows.clock import utc_now
 from flows.glance import glance
-from flows.run import home_of, utc_now
+from flows.home import home_of
 from tasks.engine.ledger import State
 from tasks.engine.plan import EASTERN
 from tasks.engine.processor import Mode

@@ -22,8 +22,9 @@ from blocks.workspace import WorkspaceError
 from flows.choice import is_simulated
 from flows.clock import utc_now
 from flows.history import HistoryFailed, HistoryMissing, build_history
+from flows.home import home_of
 from flows.narration import narrate
-from flows.run import Run, code_fingerprint, home_of, new_run_id
+from flows.run import Run, code_fingerprint, new_run_id
 from flows.terminal import local_run
 from tasks.catalog import registry
 from tasks.engine.plan import EASTERN, Mode, default_as_of

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -74,3 +76,10 @@ def test_a_look_at_an_empty_folder_says_so_and_leaves_it_empty(finished: Finishe
     found = status(finished, home)
     assert (found.exit_code, home.exists()) == (2, False)
     assert "Nothing has ever run here" in found.stdout
+
+
+def test_to_look_is_not_to_fetch_so_no_source_is_imported() -> None:
+    """They are a third of what a run imports, and whoever asks at 1 AM waits for it."""
+    seen = "print([name for name in sys.modules if name.startswith(('tasks.sources.live', 'nba_api', 'lightgbm'))])"
+    done = subprocess.run([sys.executable, "-c", f"import sys, flows.status; {seen}"], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "[]\n"), done.stderr
