@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Protocol, cast
 
-from prefect.blocks.core import Block
+from prefect.blocks.core import Block, UnknownBlockType
 from pydantic import Field
 
 from blocks.landing import Landing
@@ -107,10 +107,10 @@ class LocalWorkspace(Block):
 def saved_workspace(reference: str) -> Workspace:
     """The workspace that was saved as a Prefect block: `<block type>/<name>`. Raises WorkspaceError."""
     if reference.startswith(f"{CLOUD}/"):
-        pass  # registers the type; not above, because Google's libraries take seconds
+        import blocks.cloud  # noqa: F401  registers the type; not above, because Google's libraries take seconds
     try:
         block = cast(Block, Block.load(reference))
-    except ValueError as error:
+    except (ValueError, UnknownBlockType) as error:
         raise WorkspaceError(f"the workspace {reference} cannot be loaded: {error}") from error
     if WORKSPACE not in block.get_block_capabilities():
         raise WorkspaceError(f"the block {reference} is not a workspace: name one of type {LOCAL} or {CLOUD}")

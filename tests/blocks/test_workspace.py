@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from contextlib import suppress
 from pathlib import Path
@@ -10,6 +12,16 @@ import pytest
 
 from blocks.partition import write_durably
 from blocks.workspace import ORIGIN, LocalWorkspace, WorkspaceError
+
+REPOSITORY = Path(__file__).parents[2]
+# Stands in for the server, which would give the saved values; what Prefect looks up is the class for them.
+OPENED = """
+from unittest.mock import patch
+from prefect.blocks.core import Block
+from blocks.workspace import saved_workspace
+with patch.object(Block, "load", lambda reference: Block.get_block_class_from_key(reference.split("/")[0])):
+    print(saved_workspace("courtside-cloud-workspace/production"))
+"""
 
 
 def test_a_workspace_keeps_everything_below_its_folder(tmp_path: Path) -> None:
@@ -66,3 +78,8 @@ def test_a_claim_that_was_cut_short_claims_nothing(tmp_path: Path, monkeypatch: 
     monkeypatch.undo()
     LocalWorkspace.embedded(tmp_path, "the folder data")
     assert (tmp_path / ORIGIN).read_text() == "the folder data"
+
+
+def test_a_process_that_has_not_heard_of_google_opens_a_workspace_there() -> None:
+    done = subprocess.run([sys.executable, "-c", OPENED], cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    assert done.stdout == "<class 'blocks.cloud.CloudWorkspace'>\n", done.stderr

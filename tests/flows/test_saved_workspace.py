@@ -16,8 +16,9 @@ def test_a_saved_workspace_is_opened_by_its_type_and_name(tmp_path: Path) -> Non
     mine = LocalWorkspace(folder=tmp_path / "shared", ledger_url="postgresql://ledger.example/courtside")
     mine.save("by-name")
     assert saved_workspace("courtside-workspace/by-name") == mine
-    with pytest.raises(WorkspaceError, match="courtside-workspace/nothing cannot be loaded"):
-        saved_workspace("courtside-workspace/nothing")
+    for missing in ("courtside-workspace/nothing", "of-no-type/nothing"):
+        with pytest.raises(WorkspaceError, match=f"{missing} cannot be loaded"):
+            saved_workspace(missing)
 
 
 def test_a_block_of_another_type_is_not_a_workspace(tmp_path: Path) -> None:
