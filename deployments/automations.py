@@ -330,7 +330,7 @@ def heartbeat(alerts: Alerts) -> Iterator[AutomationCore]:
     daily = alerts.do(
         "heartbeat",
         f"The daily sign of life of the alert path, set off by {HEARTBEAT}",
-        when({HEARTBEAT_SENT}, each=SUBJECT, burst=alerts.timing.burst),
+        when({HEARTBEAT_SENT}, each=SUBJECT, burst=dt.timedelta(0)),  # who has mended a channel tries it at once
         SendNotification(
             block_document_id=alerts.refs.block(ALERTS), subject=words.ALIVE.subject, body=words.ALIVE.what
         ),

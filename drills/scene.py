@@ -32,9 +32,10 @@ class Scene:
         self.moments.append(Moment(at=when, says=says, kind=kind))
         return when
 
-    def told(self, text: str, kind: str = "detected", seconds: float = 60.0) -> None:
-        """Wait until a message that says this has arrived, and note when."""
-        message = self.stage.until(f"a message with {text!r}", lambda: self.stage.heard(text, self.began), seconds)
+    def told(self, text: str, kind: str = "detected", since: dt.datetime | None = None, seconds: float = 60.0) -> None:
+        """Wait until a message that says this has arrived, since then or at all in this drill, and note when."""
+        after = since or self.began
+        message = self.stage.until(f"a message with {text!r}", lambda: self.stage.heard(text, after), seconds)
         self.note(kind, f"message: {message.subject}", self.at(message.received))
 
     def watched(self, home: Path, first: dt.datetime, data: Path | None = None) -> None:
