@@ -17,6 +17,10 @@ from drills.story import GAME_DAY
 ROOT = Path(__file__).resolve().parent.parent
 BASE = Path(".pipeline") / "drill-base"
 MADE_BY = "MADE_BY"  # the digest of the code that made the tables and the model
+CODE = (
+    *("blocks/**/*.py", "tasks/*.py", "tasks/engine/**/*.py", "tasks/sources/**/*.py", "tasks/raw/**/*.py"),
+    *("tasks/analytics/**/*.py", "tasks/precompute/**/*.py", "tasks/predictions/**/*.py", "tasks/grading/**/*.py"),
+)
 
 
 # Prefect gives its temporary server 20 s to start, which a busy machine is not content with.
@@ -29,7 +33,7 @@ class NotPrepared(Exception):
 
 def prepared(console: Console, home: Path = BASE) -> Path:
     """The base, made now if there is none of this code. Drills work on copies of it."""
-    code = read_tree(ROOT, ["tasks/**/*.py", "blocks/**/*.py"]).digest
+    code = read_tree(ROOT, CODE).digest
     marker = home / MADE_BY
     if not marker.exists() or marker.read_text() != code:
         console.print("the history of the bundled league, once for this code ...")

@@ -24,7 +24,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from blocks.publications import MANIFEST
 from flows.clock import utc_now
 from flows.glance import LEDGER, glance
-from flows.home import home_of, is_saved
+from flows.home import home_of, is_saved, options_of
 from flows.proofs import proofs
 from tasks.tonight.gathering import tonight_of
 from tasks.tonight.page import ASSETS, asset, fragment, page
@@ -51,6 +51,7 @@ class Board:
 
     home: Path
     api: str = ""
+    options: str = ""
     clock: Clock = utc_now
     closing: bool = False
     _seen: dict[dt.date, tuple[object, dt.datetime, Tonight]] = field(default_factory=dict)
@@ -73,7 +74,7 @@ class Board:
                 stamps = proofs(self.api, now)
             except httpx.HTTPError as error:
                 problems.append(f"the Prefect server at {self.api} cannot be asked: {error or type(error).__name__}")
-        return glance(self.home, day, now, season=True, stamps=stamps, problems=problems)
+        return glance(self.home, day, now, season=True, stamps=stamps, problems=problems, options=self.options)
 
     def _state(self, day: dt.date) -> object:
         """Changes when a ledger row, a partition of the day or its publication does."""
@@ -190,7 +191,7 @@ def main(
 ) -> None:
     """Serve the page until interrupted. It reads and never writes; nobody is asked for a password."""
     folder = home_of(data, home)
-    board = Board(folder, PREFECT_API_URL.value() or "")
+    board = Board(folder, PREFECT_API_URL.value() or "", options_of(data, folder))
     app = app_of(board, prefect_ui(), (host,), game_day.date() if game_day else None)
     address = f"http://{host}:{port}/"
     typer.echo(f"{folder}: {address}")

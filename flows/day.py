@@ -235,7 +235,7 @@ class Day:
             rows = [item.model_dump() for item in report.coverage]
             create_table_artifact(rows, key=f"{report.mode.replace('_', '-')}-coverage")
         if self.run.mode == Mode.SAME_DAY:
-            post_tonight(self.run.home, self.run.game_day, utc_now())
+            post_tonight(self.run.data, self.run.home, self.run.game_day, utc_now())
         return report
 
     def _ledger_faults(self) -> list[str]:

@@ -24,13 +24,16 @@ def glance(
     season: bool = False,
     stamps: Iterable[Stamp] = (),
     problems: Iterable[str] = (),
+    options: str = "",
 ) -> Tonight:
     """The game day as it is in the workspace `home`; with `season`, with the calendar and the accuracy of 30 days.
 
-    `stamps` is what is known of workers, `problems` a sentence for each thing that could not be asked.
+    `stamps` is what is known of workers, `problems` a sentence for each thing that could not be asked, `options` what a
+    command needs to work on this workspace: see `options_of`.
     """
     facts = _facts(home, game_day, now, season)
-    return tonight(replace(facts, stamps=tuple(stamps), unreadable=(*facts.unreadable, *problems)))
+    unreadable = (*facts.unreadable, *problems)
+    return tonight(replace(facts, stamps=tuple(stamps), unreadable=unreadable, options=options))
 
 
 def _facts(home: Path, game_day: dt.date, now: dt.datetime, season: bool) -> Facts:

@@ -5,6 +5,7 @@ Apart from `flows.run` so that whoever only looks need not import every source.
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 from tasks.sources.hindsight import Information
@@ -20,6 +21,12 @@ def home_of(data: Path | None, home: Path | None, information: Information = Inf
         return home
     hindsight = "" if information == Information.PUBLISHED else f"-{information.replace('_', '-')}"
     return HOME / f"{name_of(data)}{hindsight}"
+
+
+def options_of(data: Path | None, home: Path | None) -> str:
+    """What a command has to be given to work on this workspace, with a blank before it; empty for the usual one."""
+    chosen = {"--data": data, "--home": home if home != home_of(data, None) else None}
+    return "".join(f" {name} {shlex.quote(str(value))}" for name, value in chosen.items() if value is not None)
 
 
 def is_saved(home: Path) -> bool:

@@ -15,7 +15,7 @@ from rich.text import Text
 from blocks.workspace import WorkspaceError
 from flows.clock import utc_now
 from flows.glance import glance
-from flows.home import home_of
+from flows.home import home_of, options_of
 from tasks.engine.ledger import State
 from tasks.engine.plan import EASTERN
 from tasks.engine.processor import Mode
@@ -49,7 +49,7 @@ def show(console: Console, night: Tonight) -> None:
 
 def _about(night: Tonight) -> str:
     parts = [f"{night.game_day:%A, %B} {night.game_day.day}, {night.game_day.year}", f"{night.games} games"]
-    parts += [f"due {clock(night.deadline, night.game_day)}, {countdown(night)}"] if night.deadline else []
+    parts += [f"due {clock(night.deadline, night.game_day)} ET, {countdown(night)}"] if night.deadline else []
     parts += [f"first tip-off {clock(night.first_tip_off, night.game_day)}"] if night.first_tip_off else []
     return f"{', '.join(parts)} ({night.origin})"
 
@@ -120,9 +120,10 @@ def main(
 
     Exit code 0: fine, or there are no games. 1: degraded. 2: failing, or nobody can tell.
     """
-    now = at or utc_now()
+    now, folder = at or utc_now(), home_of(data, home)
+    day = game_day.date() if game_day else tonight_of(now)
     try:
-        night = glance(home_of(data, home), game_day.date() if game_day else tonight_of(now), now)
+        night = glance(folder, day, now, options=options_of(data, folder))
     except WorkspaceError as error:
         Console(stderr=True).print(f"[bold red]error:[/] {error}", soft_wrap=True, highlight=False)
         raise typer.Exit(Level.FAILING.exit_code) from None

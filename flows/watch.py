@@ -76,7 +76,7 @@ def watch(
     if report.opened or report.resolved:
         rows = [_row(item) for item in seen.outputs if item.owed.game_day == seen.today]
         create_table_artifact(rows, key="expected-outputs", description=f"Expected outputs of {seen.today}")
-        post_tonight(run.home, seen.today, at)
+        post_tonight(run.data, run.home, seen.today, at)
     return report
 
 

@@ -56,6 +56,8 @@ class Facts:
     stamps: Sequence[Stamp] = ()
     unreadable: tuple[str, ...] = ()
     ever_run: bool = True
+    last_known: dt.date | None = None  # the last game day whose schedule is here, where that of this one is not
+    options: str = ""  # what a command needs to work on this workspace
 
     @property
     def day(self) -> GameDay | None:
@@ -100,6 +102,7 @@ class _Look:
         manifest = self._attempt("the publication", self._manifest, None)
         counted = self._attempt("the warehouse", lambda: self._count(mine, manifest), {})
         judged = [self._judged(item, counted, runs) for item in mine if item.key in counted]
+        last_known = None if any(day.game_day == self.game_day for day in days) else self._last_known(days)
         return Facts(
             game_day=self.game_day,
             now=self.now,
@@ -118,6 +121,7 @@ class _Look:
             accuracy=self._attempt("the accuracy", self._accuracy, _NONE) if season else _NONE,
             unreadable=tuple(dict.fromkeys(self.unreadable)),
             ever_run=bool(runs) or bool(known) or self._attempt("the warehouse", self._anything, True),
+            last_known=last_known,
         )
 
     def _attempt(self, what: str, read: Any, otherwise: Any) -> Any:
@@ -134,7 +138,7 @@ class _Look:
 
     def _days_of_schedule(self, season: bool) -> list[GameDay]:
         """The days as the schedule table has them, where the ledger has not heard of any yet."""
-        known = sorted(self._attempt("the warehouse", lambda: self.warehouse.partitions(SCHEDULE), {}))
+        known = sorted(self._scheduled())
         near = known if season else [day for day in known if abs(day - self.game_day) <= NEAR]
         if not near or self.game_day > near[-1]:
             return []
@@ -142,6 +146,13 @@ class _Look:
         wanted = [day for day in near if day >= first]
         schedule = self._attempt("the schedule", lambda: self._read(SCHEDULE, wanted), None)
         return game_days(schedule, first, max(near), self.now) if schedule is not None else []
+
+    def _scheduled(self) -> Iterable[dt.date]:
+        found: Iterable[dt.date] = self._attempt("the warehouse", lambda: self.warehouse.partitions(SCHEDULE), {})
+        return found
+
+    def _last_known(self, days: Sequence[GameDay]) -> dt.date | None:
+        return max((*(day.game_day for day in days if day.games), *self._scheduled()), default=None)
 
     def _owed(self, days: Iterable[GameDay], since: dt.date | None = None) -> list[Judged]:
         made = owed(list(days), registry(), since or self.game_day)

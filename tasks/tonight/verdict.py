@@ -9,8 +9,9 @@ from itertools import groupby
 
 from tasks.engine.incidents import RUNBOOK, Incident, IncidentKind, in_new_york
 from tasks.engine.ledger import State
+from tasks.engine.plan import EASTERN
 from tasks.engine.processor import Mode
-from tasks.engine.season import SEASON_GAP
+from tasks.engine.season import AHEAD, SEASON_GAP
 from tasks.tonight.gathering import Facts
 from tasks.tonight.snapshot import Level, Output, Phase, Stamp, Trouble, Verdict
 
@@ -66,17 +67,30 @@ def verdict_of(night: Situation, troubles: Sequence[Trouble]) -> Verdict:
         return Verdict(
             level=Level.FAILING,
             says="Nothing has ever run here: there is no ledger and no table.",
-            next_step=f"python -m flows.daily --mode same_day --game-day {facts.game_day}",
+            next_step=_rerun(night, Mode.SAME_DAY, facts.game_day),
         )
     if day is None:
-        return Verdict(
-            level=Level.FAILING,
-            says=f"Nobody has looked at the schedule of {facts.game_day} yet{_latest(facts)}.",
-            next_step=f"python -m flows.daily --mode same_day --game-day {facts.game_day}",
-        )
+        return _unknown(night)
     if not day.games:
         return Verdict(level=Level.NO_GAMES, says=_no_games(facts), next_step=NOTHING)
     return Verdict(level=Level.FINE, says=_fine(night), next_step=NOTHING)
+
+
+def _unknown(night: Situation) -> Verdict:
+    """The verdict on a day of whose schedule nothing is here. Far ahead, nothing has to be."""
+    facts = night.facts
+    ahead = facts.game_day - facts.now.astimezone(EASTERN).date()
+    if ahead > AHEAD:
+        says = f"Nothing is due yet: {facts.game_day} is {ahead.days} days ahead, and its schedule is looked at"
+        return Verdict(level=Level.FINE, says=f"{says} {AHEAD.days} days before.", next_step=NOTHING)
+    latest = f"; the last game day known here is {facts.last_known}" if facts.last_known else ""
+    return Verdict(
+        level=Level.FAILING,
+        says=f"Nobody has looked at the schedule of {facts.game_day} yet{latest}.",
+        next_step=f"python -m flows.watch{facts.options}"
+        if ahead.days > 0
+        else _rerun(night, Mode.SAME_DAY, facts.game_day),
+    )
 
 
 def _unreadable(night: Situation) -> Iterator[Trouble]:
@@ -125,7 +139,7 @@ def _outputs(night: Situation) -> Iterator[Trouble]:
             title=f"{where[first[0].name].capitalize()}: {_listed([f'{one.name} is {one.state}' for one in first], 3)}",
             what="; ".join(_listed([f"{one.name}: {_why(one)}" for one in first], SHOWN).split("\n")),
             level=level,
-            impact=f"{waiting} more outputs wait for it." if waiting else "",
+            impact=f"{waiting} more output{'s wait' if waiting > 1 else ' waits'} for it." if waiting else "",
             next_step=_rerun(night, mode, day),
             runbook=f"{RUNBOOK}#state-{state.value.lower().replace('_', '-')}",
         )
@@ -142,7 +156,7 @@ def _publication(night: Situation) -> Iterator[Trouble]:
             what="; ".join(manifest.reasons[:SHOWN]),
             level=Level.DEGRADED,
             impact="Every prediction made from it carries the label and the reasons.",
-            next_step=_rerun(night, Mode.SAME_DAY, night.facts.game_day) + " when the source has it",
+            next_step=f"{_rerun(night, Mode.SAME_DAY, night.facts.game_day)}   (once the source has it)",
             runbook=f"{RUNBOOK}#state-degraded",
         )
     missed = any(item.kind == IncidentKind.DEADLINE_MISSED for item in _open(night))
@@ -223,11 +237,6 @@ def _no_games(facts: Facts) -> str:
     return f"No games on {facts.game_day}{off}. The next game day is {after}."
 
 
-def _latest(facts: Facts) -> str:
-    known = max((item.game_day for item in facts.days if item.games), default=None)
-    return f"; the last game day known here is {known}" if known else ""
-
-
 def _why(output: Output) -> str:
     short = f"{output.there:,} of {output.expected:,} rows" if output.expected and output.there is not None else ""
     missing = f"missing {_listed(list(output.missing), 3)}" if output.missing else ""
@@ -239,7 +248,7 @@ def _open(night: Situation) -> list[Incident]:
 
 
 def _rerun(night: Situation, mode: Mode, day: dt.date) -> str:
-    return f"python -m flows.daily --mode {mode} --game-day {day}"
+    return f"python -m flows.daily --mode {mode} --game-day {day}{night.facts.options}"
 
 
 def _listed(items: Sequence[str], most: int) -> str:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from flows.home import home_of, options_of
 from tasks.engine.expected import GameDay
 from tasks.engine.incidents import Incident, IncidentKind
 from tasks.engine.ledger import State
@@ -146,9 +149,27 @@ def test_nothing_has_ever_run_is_said_and_is_not_fine() -> None:
 
 
 def test_a_day_that_nobody_has_looked_at_is_not_a_day_without_games() -> None:
-    found = tonight(Facts(DAY + dt.timedelta(days=9), at(12, days=9), "a test", days=days()))
+    facts = Facts(DAY + dt.timedelta(days=9), at(12, days=9), "a test", days=days(), last_known=DAY)
+    found = tonight(facts)
     assert (found.verdict.level, found.verdict.next_step[:21]) == (Level.FAILING, "python -m flows.daily")
     assert f"the last game day known here is {DAY}" in found.verdict.says
+    tomorrow = tonight(replace(facts, now=at(12, days=8)))
+    assert (tomorrow.verdict.level, tomorrow.verdict.next_step) == (Level.FAILING, "python -m flows.watch")
+
+
+def test_of_a_day_far_ahead_nothing_is_due() -> None:
+    found = tonight(Facts(DAY + dt.timedelta(days=43), at(12), "a test"))
+    assert (found.verdict.level, found.verdict.next_step) == (Level.FINE, "Nothing.")
+    assert "2026-02-10 is 43 days ahead" in found.verdict.says
+
+
+def test_the_next_step_works_on_the_workspace_that_was_looked_at() -> None:
+    late = night(at(14), {"predictions": State.LATE}, options=" --data seasons --home 'my nights'")
+    command = f"python -m flows.daily --mode same_day --game-day {DAY} --data seasons --home 'my nights'"
+    assert tonight(late).verdict.next_step == command
+    assert options_of(Path("seasons"), Path("my nights")) == " --data seasons --home 'my nights'"
+    assert options_of(None, home_of(None, None)) == options_of(None, None) == ""
+    assert options_of(Path("live:"), home_of(Path("live:"), None)) == " --data live:"
 
 
 def test_a_day_without_games_is_no_trouble_and_names_the_next_one() -> None:
