@@ -14,7 +14,7 @@ from blocks.landing import fetched_at
 from flows.artifact import post_tonight
 from flows.clock import pause, utc_now
 from flows.narration import narrate
-from flows.phases import ingest, publish, target_list
+from flows.phases import ingest, publish, raw, target_list
 from flows.release import prove, stamp, unchanged
 from flows.report import DayReport, DayState, PhaseReport, coverage_of, eastern, markdown, top_edges
 from flows.run import Run, new_run_id
@@ -22,18 +22,17 @@ from flows.slate import slate
 from tasks.catalog import registry
 from tasks.engine.expected import PUBLICATION
 from tasks.engine.gate import GatePolicy, Verdict, decide
-from tasks.engine.healing import HEAL
 from tasks.engine.ledger import State
-from tasks.engine.pace import hard_limit, usual_seconds
+from tasks.engine.pace import MEASURED, hard_limit, usual_seconds
 from tasks.engine.plan import EASTERN, Plan, Step, payloads_of, plan, targets_frame
 from tasks.engine.processor import Mode, Phase
+from tasks.engine.reconcile import HEAL
 from tasks.engine.runner import Outcome
 from tasks.predictions.predictions import every_eligible_player_and_system
 
 T = TypeVar("T")
 FEATURED_SYSTEM = "ensemble"
 POLL_SECONDS = 60.0  # between two looks at a source that has not published everything yet
-MEASURED = dt.timedelta(days=14)  # of runs: how long the later phases take
 SOUND = (State.COMPLETE, State.EMPTY_OK)
 PhaseCall = Callable[[list[Step]], list[Outcome]]
 
@@ -82,6 +81,7 @@ class Day:
         whole = whole.model_copy(update={"as_of": known_at})
         self.plan: Plan = whole if only is None else whole.only(set(only) - {PUBLICATION}, registry())
         self.run = probe.model_copy(update={"as_of": self.plan.as_of})
+        self.narrow = only is not None
         self.targets = target_list(self.plan.targets())
         self.gate = gate or GatePolicy()
         self.landed: dict[str, str] = {}
@@ -115,6 +115,11 @@ class Day:
             at = fetched_at(name)
             if at < began:
                 self._labels[f"fetch {kind}"] = f"{kind} could not be fetched: the payload of {eastern(at)} stands in"
+
+    def ask_again(self) -> list[Outcome]:
+        """Take in what sources have published by now, and make nothing of it yet."""
+        self.ingest()
+        return raw(self.run, self.targets, list(self.plan.of(Phase.RAW)), landed=self.landed)
 
     def phase(self, phase: Phase, subflow: PhaseCall) -> None:
         """Run one phase of the plan and pass its gate. Raises DayFailed if the gate says so."""
@@ -162,17 +167,19 @@ class Day:
 
     def _label(self, name: str, outcome: Outcome) -> None:
         self._labels.pop(name, None)
-        if outcome.state not in SOUND:
+        handed_on = bool(outcome.reasons) and set(outcome.reasons) <= set(self.reasons)
+        if outcome.state not in SOUND and not (handed_on and outcome.state == State.DEGRADED):
             why = (outcome.error or "; ".join(outcome.reasons)).split("\n")[0]
             self._labels[name] = f"{name} is {outcome.state} ({why})"
 
     def _wait_for_late_sources(self, steps: tuple[Step, ...], subflow: PhaseCall, since: dt.datetime) -> None:
         """Ask again, in a run of today, for what sources are still publishing, as long as the plan has patience.
 
-        At the end of it the day goes on with what there is, labelled by its gate.
+        At the end of it the day goes on with what there is, labelled by its gate; self-heal then asks on, and does not
+        wait: it comes back.
         """
         limit = self._hard_limit(steps[0].phase)
-        while self.live:
+        while self.live and not self.narrow:
             now = utc_now()
             late = [step for step in steps if step.patience and self.outcomes[step.processor].state not in SOUND]
             late = [step for step in late if now < since + step.patience]

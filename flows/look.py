@@ -20,7 +20,7 @@ from tasks.engine.coverage import Counted, count
 from tasks.engine.expected import PUBLICATION, ExpectedOutputs, Judged
 from tasks.engine.ledger import State
 from tasks.engine.plan import EASTERN
-from tasks.engine.processor import Mode
+from tasks.engine.processor import AT_ONCE, Mode
 from tasks.engine.reconcile import judge
 from tasks.engine.season import AHEAD, game_days, owed, season_start
 from tasks.publishing.publication import read_manifest
@@ -93,8 +93,9 @@ def reconcile(run: Run, items: Sequence[Judged], runs: Iterable[dict[str, Any]],
     for item in items:
         name, day = item.owed.output, item.owed.game_day
         mine = [row for row in made[name] if row["first_game_day"] <= day <= row["game_day"]]
-        complete_at = processors[name].complete_at if name in processors else 1.0
-        judged.append(judge(item, counts[name, day], mine, now, complete_at))
+        made_by = processors.get(name)
+        enough, patience = (made_by.complete_at, made_by.patience) if made_by else (1.0, AT_ONCE)
+        judged.append(judge(item, counts[name, day], mine, now, enough, patience))
     return judged
 
 

@@ -18,21 +18,24 @@ from deployments.integrity.finding import IntegrityError
 from flows.alarm import tell
 from flows.clock import utc_now
 from flows.daily import BadInput, daily
-from flows.day import DayFailed
-from flows.exclusive import holder
+from flows.day import Day, DayFailed
+from flows.exclusive import alone, holder
 from flows.look import Look, look, observer
 from flows.narration import narrate
 from flows.release import prove
 from flows.run import Run, new_run_id
 from flows.terminal import local_run
+from tasks.catalog import registry
 from tasks.engine.expected import Judged
 from tasks.engine.faults import fault_of
-from tasks.engine.healing import HEAL, Action, HealPolicy, Remedy, attempts, history, is_wrong, remedy
+from tasks.engine.healing import Action, HealPolicy, Remedy, attempts, history, is_wrong, remedy
 from tasks.engine.incident_log import IncidentLog
 from tasks.engine.incidents import Incident, IncidentKind
 from tasks.engine.ledger import State
-from tasks.engine.plan import Frozen
+from tasks.engine.pace import MEASURED, usual_seconds
+from tasks.engine.plan import Frozen, steps_of
 from tasks.engine.processor import Mode, Need
+from tasks.engine.reconcile import HEAL
 from tasks.sources.base import SourceError
 
 ONE_DAY = dt.timedelta(days=1)
@@ -79,7 +82,7 @@ def self_heal(
         (Mode.SAME_DAY, seen.today + ONE_DAY),
     )
     rules = policy or HealPolicy()
-    healed = [_heal(run, seen, mode, day, rules) for mode, day in days]
+    healed = [_heal(run, seen, mode, day, rules, now) for mode, day in days]
     after = look(run, now or utc_now())
     results = [item.model_copy(update={"still_wrong": _still_wrong(after, item)}) for item in healed]
     _escalate(run, after, results, rules)
@@ -89,24 +92,51 @@ def self_heal(
     return results
 
 
-def _heal(run: Run, seen: Look, mode: Mode, day: dt.date, policy: HealPolicy) -> Healed:
+def _heal(run: Run, seen: Look, mode: Mode, day: dt.date, policy: HealPolicy, now: dt.datetime | None) -> Healed:
     """One mode and game day: decide, and if it helps, run only what is missing and what is made of it."""
-    found = remedy(_outputs(seen, mode, day), _runs(seen, mode, day), seen.now, policy)
-    if found.action != Action.RERUN:
+    found = _decide(run, seen, mode, day, policy)
+    if found.action not in (Action.ASK, Action.RERUN):
         return Healed(mode=mode, game_day=day, remedy=found)
     other = holder(run.model_copy(update={"mode": mode, "game_day": day}))
     if other is not None:
         waiting = Remedy(action=Action.WAIT, why=f"{other} is at work", given_up=found.given_up)
         return Healed(mode=mode, game_day=day, remedy=waiting)
+    if found.action == Action.RERUN:
+        return _rerun(run, seen, Healed(mode=mode, game_day=day, remedy=found))
+    asked = _ask(run, Healed(mode=mode, game_day=day, remedy=found))
+    seen = look(run, now or utc_now())
+    then = _decide(run, seen, mode, day, policy)
+    return _rerun(run, seen, Healed(mode=mode, game_day=day, remedy=then)) if then.action == Action.RERUN else asked
+
+
+def _decide(run: Run, seen: Look, mode: Mode, day: dt.date, policy: HealPolicy) -> Remedy:
+    usual = usual_seconds(run.ledger.runs(since=seen.now - MEASURED))
+    return remedy(
+        _outputs(seen, mode, day), _runs(seen, mode, day), seen.now, policy, steps_of(mode, registry()), usual
+    )
+
+
+def _ask(run: Run, healed: Healed) -> Healed:
+    """Take in what late sources have published by now. What came is made use of by a rerun, if it is more."""
     try:
-        report = daily(mode, day, data=run.data, home=run.home, only=list(found.outputs))
-        came_to = report.state.value
+        day = Day(healed.mode, healed.game_day, None, run.data, run.home, only=healed.remedy.outputs)
+        with alone(day.run):
+            outcomes = day.ask_again()
+    except BadInput as error:
+        return healed.model_copy(update={"came_to": f"{type(error).__name__}: {error}"})
+    return healed.model_copy(update={"came_to": ", ".join(f"{one.processor} is {one.state}" for one in outcomes)})
+
+
+def _rerun(run: Run, seen: Look, healed: Healed) -> Healed:
+    outputs = list(healed.remedy.outputs)
+    try:
+        came_to = daily(healed.mode, healed.game_day, data=run.data, home=run.home, only=outputs).state.value
     except DayFailed as failed:
         came_to = str(failed)
     except BadInput as error:
         came_to = f"{type(error).__name__}: {error}"
-        _record(run, seen, Healed(mode=mode, game_day=day, remedy=found), error)
-    return Healed(mode=mode, game_day=day, remedy=found, came_to=came_to)
+        _record(run, seen, healed, error)
+    return healed.model_copy(update={"came_to": came_to})
 
 
 def _record(run: Run, seen: Look, healed: Healed, error: Exception) -> None:
@@ -134,7 +164,7 @@ def _escalate(run: Run, after: Look, results: list[Healed], policy: HealPolicy) 
     found = []
     for item in results:
         day = item.mode, item.game_day
-        left = remedy(_outputs(after, *day), _runs(after, *day), after.now, policy)
+        left = _decide(run, after, *day, policy)
         found += [_given_up(item, output, after) for output in left.given_up]
     IncidentLog(run.ledger).settle(
         (IncidentKind.HEAL_EXHAUSTED,),

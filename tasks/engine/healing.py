@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from enum import StrEnum
-from typing import Any
 
 from pydantic import Field
 
-from tasks.engine.expected import Judged
+from tasks.engine.expected import PUBLICATION, Judged
 from tasks.engine.faults import Fault
 from tasks.engine.incidents import in_new_york
 from tasks.engine.ledger import State
-from tasks.engine.plan import Frozen
-from tasks.engine.processor import Need
-from tasks.engine.reconcile import DEAD_AFTER, in_progress
+from tasks.engine.pace import RESERVE, Seconds
+from tasks.engine.plan import Frozen, Step
+from tasks.engine.processor import Need, Phase
+from tasks.engine.reconcile import DEAD_AFTER, HEAL, Run, awaited_until, in_progress, lacking
 
-Run = Mapping[str, Any]
-HEAL = "heal-"  # begins the run ids of a healer
 SHOWN = 3
+A_MOMENT = dt.timedelta(minutes=2)  # from the last look at a late source until the next phase begins
+_GOODNESS = dict.fromkeys(State, 0) | {State.PARTIAL: 1, State.DEGRADED: 2, State.COMPLETE: 3, State.EMPTY_OK: 3}
 
 
 class HealPolicy(Frozen):
@@ -39,6 +39,7 @@ class Action(StrEnum):
 
     NOTHING = "nothing"
     WAIT = "wait"
+    ASK = "ask again"
     RERUN = "rerun"
     ESCALATE = "escalate"
 
@@ -53,26 +54,55 @@ class Remedy(Frozen):
 
 
 def remedy(
-    outputs: Sequence[Judged], runs: Sequence[Run], now: dt.datetime, policy: HealPolicy | None = None
+    outputs: Sequence[Judged],
+    runs: Sequence[Run],
+    now: dt.datetime,
+    policy: HealPolicy | None = None,
+    steps: Sequence[Step] = (),
+    usual: Seconds | None = None,
 ) -> Remedy:
-    """Decide on the outputs of one mode and game day. `runs` are the mode's runs of the day, oldest first."""
+    """Decide on the outputs of one mode and game day. `runs` are the mode's runs of the day, oldest first.
+
+    `steps` are those of the mode's plan: of what each output is made, and which sources may be late. `usual` holds how
+    long outputs take: by it a late source is asked as long as what it brings can still be made use of in time.
+    """
     rules = policy or HealPolicy()
     wrong = [item for item in outputs if item.owed.need == Need.REQUIRED and is_wrong(item)]
-    wrong.sort(key=lambda item: (item.owed.phase, item.owed.output))
-    if not wrong or not wrong[0].owed.games:
+    behind = [item for item in outdated(outputs, runs, steps) if len(attempts(item.owed.output, runs)) < rules.attempts]
+    found = sorted([*wrong, *behind], key=lambda item: (item.owed.phase, item.owed.output))
+    if not found or not found[0].owed.games:
         return Remedy(action=Action.NOTHING, why="everything is as it should be")
     busy = [run["processor"] for run in runs if in_progress(run, now)]
     if busy:
         return Remedy(action=Action.WAIT, why=f"{busy[-1]} is running")
+    awaited = _awaited(runs, now, steps)
+    if awaited:
+        return Remedy(action=Action.WAIT, why=f"the day's run waits for {awaited}")
     tried = {run["processor"] for run in runs}
-    if not tried and now < wrong[0].owed.starts_at + rules.starts_within:
+    if not tried and now < found[0].owed.starts_at + rules.starts_within:
         return Remedy(action=Action.WAIT, why="its scheduled run is not late yet")
-    if tried and now < wrong[0].owed.starts_at:
-        wrong = [
-            item for item in wrong if item.owed.output in tried
-        ]  # what waits for the scheduled run is not wrong yet
+    if (
+        tried and now < found[0].owed.starts_at
+    ):  # what waits for the scheduled run, or for its sources, is not wrong yet
+        found = [item for item in found if item.owed.output in tried and not _is_late(item, runs, steps)]
 
-    given_up = [item for item in wrong if not _worth_trying(item, wrong, runs, rules)]
+    late = [item for item in found if _is_late(item, runs, steps)]
+    others = [item for item in found if item not in late]
+    if not late or now >= late[0].owed.expected_by - _remaking(outputs, usual or {}):
+        return _attempt(others, late, runs, now, rules)
+    due = [item for item in late if _of(item, runs)[-1]["ended_at"] + rules.first_wait <= now]
+    if due:
+        return _to_do(Action.ASK, due)
+    if others:
+        return _attempt(others, [], runs, now, rules)
+    return Remedy(action=Action.WAIT, why=f"the source of {late[0].owed.output} was asked a moment ago")
+
+
+def _attempt(
+    wrong: Sequence[Judged], too_late: Sequence[Judged], runs: Sequence[Run], now: dt.datetime, rules: HealPolicy
+) -> Remedy:
+    """The attempt that is due, of those that are left. Of `too_late` nothing would come in time."""
+    given_up = [*too_late, *(item for item in wrong if not _worth_trying(item, wrong, runs, rules))]
     left = [item for item in wrong if item not in given_up and not _waits_for(item, given_up)]
     if not left:
         names = ", ".join(item.owed.output for item in given_up)
@@ -86,13 +116,37 @@ def remedy(
     if not ready:
         why = f"the next attempt is at {in_new_york(min(rests.values()))}"
         return Remedy(action=Action.WAIT, why=why, given_up=tuple(given_up))
-    said = [f"{item.owed.output} is {item.state}" + (f" ({item.why})" if item.why else "") for item in ready]
-    return Remedy(
-        action=Action.RERUN,
-        outputs=tuple(item.owed.output for item in ready),
-        why="; ".join(said[:SHOWN]),
-        given_up=tuple(given_up),
-    )
+    return _to_do(Action.RERUN, ready, given_up)
+
+
+def _to_do(action: Action, items: Sequence[Judged], given_up: Sequence[Judged] = ()) -> Remedy:
+    said = [f"{item.owed.output} is {item.state}" + (f" ({item.why})" if item.why else "") for item in items]
+    outputs = tuple(item.owed.output for item in items)
+    return Remedy(action=action, outputs=outputs, why="; ".join(said[:SHOWN]), given_up=tuple(given_up))
+
+
+def outdated(outputs: Sequence[Judged], runs: Sequence[Run], steps: Sequence[Step]) -> list[Judged]:
+    """Outputs of which an input has become better since they were made: made again, they lose a label.
+
+    Better, not merely newer: an input that is taken in again as it was changes nothing, so this comes to an end.
+    """
+    made_of = {step.processor: step.after for step in steps}
+    made_of[PUBLICATION] = tuple(step.processor for step in steps if step.phase == Phase.PREDICTIONS)
+    return [
+        item
+        for item in outputs
+        if item.owed.need == Need.REQUIRED
+        and not is_wrong(item)
+        and any(_is_better(name, item, runs) for name in made_of.get(item.owed.output, ()))
+    ]
+
+
+def _is_better(name: str, item: Judged, runs: Sequence[Run]) -> bool:
+    """Whether the last run of an input gave more than the one that the output was made of."""
+    made = [run for run in _of(item, runs) if State(run["state"]).usable]
+    found = [run for run in runs if run["processor"] == name]
+    then = [run for run in found if made and run["started_at"] <= made[-1]["started_at"]]
+    return bool(then) and _GOODNESS[State(found[-1]["state"])] > _GOODNESS[State(then[-1]["state"])]
 
 
 def is_wrong(item: Judged) -> bool:
@@ -119,7 +173,7 @@ def history(output: str, runs: Sequence[Run]) -> str:
 def _worth_trying(item: Judged, wrong: Sequence[Judged], runs: Sequence[Run], rules: HealPolicy) -> bool:
     """Whether another attempt may help: some are left, and the last fault is not one that trying leaves as it is."""
     output = item.owed.output
-    mine = [run for run in runs if run["processor"] == output]
+    mine = _of(item, runs)
     if len(attempts(output, runs)) >= rules.attempts:
         return False
     upstream = any(other.owed.phase < item.owed.phase for other in wrong)
@@ -129,6 +183,35 @@ def _worth_trying(item: Judged, wrong: Sequence[Judged], runs: Sequence[Run], ru
 def _waits_for(item: Judged, given_up: Sequence[Judged]) -> bool:
     """Whether an output that nobody can help is one without which this one cannot be."""
     return any(other.owed.critical and other.owed.phase < item.owed.phase for other in given_up)
+
+
+def _is_late(item: Judged, runs: Sequence[Run], steps: Sequence[Step]) -> bool:
+    """Whether an output is wrong because its source, which may be late, has not published everything yet."""
+    mine = _of(item, runs)
+    return bool(mine) and lacking(mine[-1]) and any(s.patience for s in steps if s.processor == item.owed.output)
+
+
+def _awaited(runs: Sequence[Run], now: dt.datetime, steps: Sequence[Step]) -> str:
+    """What the day's run is waiting for, unless it has gone on without: the outputs of sources that are late."""
+    names = []
+    for step in steps:
+        mine = [run for run in runs if run["processor"] == step.processor]
+        until = awaited_until(mine, step.patience)
+        if until is None or now >= until + A_MOMENT:
+            continue
+        if not any(run["run_id"] == mine[-1]["run_id"] and run["phase"] > step.phase for run in runs):
+            names.append(step.processor)
+    return ", ".join(names)
+
+
+def _remaking(outputs: Sequence[Judged], usual: Seconds) -> dt.timedelta:
+    """How long it usually takes to make everything that is made of raw tables, with something in reserve."""
+    later = (item.owed for item in outputs if item.owed.phase > Phase.RAW)
+    return dt.timedelta(seconds=sum(usual.get((owed.mode.value, owed.output), 0.0) for owed in later)) + RESERVE
+
+
+def _of(item: Judged, runs: Sequence[Run]) -> list[Run]:
+    return [run for run in runs if run["processor"] == item.owed.output]
 
 
 def _rests_until(item: Judged, runs: Sequence[Run], rules: HealPolicy) -> dt.datetime:

@@ -11,6 +11,7 @@ from tasks.engine.ledger import State
 from tasks.engine.plan import Plan
 from tasks.engine.processor import Phase
 
+MEASURED = dt.timedelta(days=14)  # of runs: how far back to read them
 REMEMBERED = 10  # runs of an output that count, the last ones
 RESERVE = dt.timedelta(minutes=1)  # for what no processor row measures: the orchestration, the publication
 Seconds = Mapping[tuple[str, str], float]

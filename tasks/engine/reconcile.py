@@ -9,23 +9,35 @@ from typing import Any
 from tasks.engine.coverage import Counted
 from tasks.engine.expected import Judged
 from tasks.engine.ledger import State
-from tasks.engine.processor import Mode, Need
+from tasks.engine.processor import AT_ONCE, Mode, Need
 
 DEAD_AFTER = dt.timedelta(minutes=30)  # a run without an end for so long has died without saying so
+HEAL = "heal-"  # begins the run ids of a healer
 Run = Mapping[str, Any]  # a row of processor_runs
 
 
-def judge(before: Judged, counted: Counted, runs: Sequence[Run], now: dt.datetime, complete_at: float = 1.0) -> Judged:
+def judge(
+    before: Judged,
+    counted: Counted,
+    runs: Sequence[Run],
+    now: dt.datetime,
+    complete_at: float = 1.0,
+    patience: dt.timedelta = AT_ONCE,
+) -> Judged:
     """The state of `before.owed` at `now`, with its evidence.
 
     `runs` are all runs of the output that computed its day, of any mode, oldest first; `complete_at` is the share of
-    the expected keys from which on the output is complete. One mode's rows never answer for
-    another's: rows count where this mode or a backfill made them, or where there is no record of who did.
+    the expected keys from which on the output is complete, `patience` how long a run waits for a source that is late
+    with it. One mode's rows never answer for another's: rows count where this mode or a backfill made them, or where
+    there is no record of who did.
     """
     mine = [run for run in runs if run["mode"] in (before.owed.mode.value, Mode.BACKFILL.value)]
     rows_are_mine = not runs or any(run["rows_actual"] or State(run["state"]).usable for run in mine)
     found = counted if rows_are_mine else counted.model_copy(update={"rows": 0})
     state, evidence = _judge(before, found, mine, now, complete_at)
+    until = awaited_until(mine, patience)
+    if state == State.FAILED and until is not None and now < min(until, before.owed.expected_by):
+        state, evidence = State.EXPECTED, [*evidence, f"its source is asked again until {until:%H:%M} UTC"]
     return before.model_copy(
         update={
             "state": state,
@@ -43,6 +55,22 @@ def judge(before: Judged, counted: Counted, runs: Sequence[Run], now: dt.datetim
 def in_progress(run: Run, now: dt.datetime) -> bool:
     """Whether a run is at work: it has begun, has not ended, and is not so old that it must have died."""
     return run["state"] == State.RUNNING and now - run["started_at"] < DEAD_AFTER
+
+
+def lacking(run: Run) -> bool:
+    """Whether a run went well and found that its source has not published everything yet."""
+    return run["state"] in (State.FAILED, State.PARTIAL) and not run["error_class"]
+
+
+def awaited_until(runs: Sequence[Run], patience: dt.timedelta) -> dt.datetime | None:
+    """Until when the run at work asks again for what its source lacks, by the runs of that output; None: it does not.
+
+    A healer does not wait: it comes back.
+    """
+    if not patience or not runs or not lacking(runs[-1]) or runs[-1]["run_id"].startswith(HEAL):
+        return None
+    began: dt.datetime = min(run["started_at"] for run in runs if run["run_id"] == runs[-1]["run_id"])
+    return began + patience
 
 
 def _judge(

@@ -203,20 +203,25 @@ def _kept(
 ) -> tuple[pl.DataFrame | None, Mapping[str, Any]]:
     """The rows that stay as they are and the inputs of the others; None and all inputs where everything is made.
 
-    Rows of another release are not kept: an output is of one release.
+    Rows of another release are not kept: an output is of one release. Nor are degraded ones: they can be made better.
     """
     if processor.narrows is None or processor.table not in job.only_missing:
         return None, inputs
     stored = shop.warehouse.read(processor.writes.spec, job.targets["game_day"].to_list())
     expected = expected_keys(processor, inputs, job.targets["game_day"])
-    if expected is None or stored.is_empty() or ("release" in stored.columns and _of_others(stored, job)):
+    if expected is None or stored.is_empty() or _of_others(stored, job) or _labelled(stored):
         return None, inputs
     kept = stored.join(expected, on=expected.columns, how="semi", nulls_equal=True)
     return kept, processor.narrows(inputs, lacking(expected, stored))
 
 
 def _of_others(stored: pl.DataFrame, job: Job) -> bool:
-    return bool(stored.select(pl.col("release").ne_missing(pl.lit(job.fingerprint)).any()).item())
+    of_others = pl.col("release").ne_missing(pl.lit(job.fingerprint)).any()
+    return "release" in stored.columns and bool(stored.select(of_others).item())
+
+
+def _labelled(stored: pl.DataFrame) -> bool:
+    return "degraded" in stored.columns and bool(stored["degraded"].any())
 
 
 def _inputs(processor: Processor, job: Job, shop: Shop, facts: _Facts) -> dict[str, Any]:
@@ -229,6 +234,7 @@ def _inputs(processor: Processor, job: Job, shop: Shop, facts: _Facts) -> dict[s
                 inputs[name] = shop.artifact(artifact, job.first)
             case Provenance():
                 inputs[name] = Stamp(job.run_id, job.fingerprint, shop.clock(), job.degraded)
+                facts.reasons += job.degraded  # what its rows say of themselves, the ledger says of the output
             case Read():
                 inputs[name] = _table(processor, read, job, shop, facts)
         if isinstance(inputs[name], pl.DataFrame):

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.engine.faults import Fault
-from tasks.engine.healing import Action, HealPolicy, attempts, history, remedy
+from tasks.engine.healing import Action, HealPolicy, Remedy, attempts, history, outdated, remedy
 from tasks.engine.ledger import State
+from tasks.engine.plan import Step
 from tasks.engine.processor import Need, Phase
 from tests.engine.days import DUE, MINUTE, START, judged, owed, run
 from tests.leagues import steady
@@ -114,3 +115,90 @@ def test_a_day_of_triggers_every_five_minutes_makes_at_most_three_attempts(came_
         if found.action == Action.RERUN:
             runs.append(run(state, now, run_id=f"heal-{tick}", fault=Fault.TRANSIENT, attempt=len(runs) + 1))
     assert len(runs) == 3
+
+
+LINES = owed("lines", Phase.RAW, critical=False)
+PUBLISHED = owed("publication", Phase.PUBLISH)
+STEPS = (
+    Step(processor="lines", phase=Phase.RAW, need=Need.REQUIRED, critical=False, patience=20 * MINUTE),
+    Step(processor="context", phase=Phase.ANALYTICS, need=Need.REQUIRED, critical=True, after=("lines",)),
+    Step(processor="predictions", phase=Phase.PREDICTIONS, need=Need.REQUIRED, critical=True, after=("context",)),
+)
+USUAL = {("same_day", "context"): 120.0, ("same_day", "predictions"): 300.0}
+WITHOUT_LINES = [judged(State.FAILED, LINES), judged(State.DEGRADED, CONTEXT), judged(State.DEGRADED)]
+
+
+def lines(at: dt.datetime, state: State = State.FAILED, run_id: str = "run-1") -> dict[str, Any]:
+    """A run that found what its source had published by then; of nothing it says so, without an error."""
+    said = {"error_class": None, "error_message": None, "degraded_reasons": ["11 of 11 expected keys are missing"]}
+    return run(state, at, processor="lines", phase=int(Phase.RAW), run_id=run_id) | said
+
+
+def went_on_without(at: dt.datetime) -> list[dict[str, Any]]:
+    """The runs of a day that waited twenty minutes for lines in vain, and went on at `at`."""
+    waited = [lines(at - n * MINUTE) for n in (20, 10, 1)]
+    made = [run(State.DEGRADED, at, processor="context", phase=3), run(State.DEGRADED, at + MINUTE)]
+    return [*waited, *made]
+
+
+def helped(runs: list[dict[str, Any]], minutes: float) -> Remedy:
+    return remedy(WITHOUT_LINES, runs, START + minutes * MINUTE, steps=STEPS, usual=USUAL)
+
+
+def test_a_run_that_waits_for_a_late_source_is_not_disturbed() -> None:
+    waiting = [lines(START), lines(START + 10 * MINUTE)]
+    assert helped(waiting, 19) == Remedy(action=Action.WAIT, why="the day's run waits for lines")
+    assert "was asked a moment ago" in helped(went_on_without(START + 20 * MINUTE), 21.5).why  # it has gone on
+    assert helped(waiting, 30).action == Action.ASK  # it has died
+
+
+def test_a_late_source_is_asked_again_every_few_minutes_as_long_as_its_lines_would_be_made_use_of_in_time() -> None:
+    runs = went_on_without(START + 20 * MINUTE)
+    asked = []
+    for minutes in range(22, 120):
+        found = helped(runs, minutes)
+        if found.action == Action.ASK:
+            assert found.outputs == ("lines",)
+            asked.append(minutes)
+            runs = [*runs, lines(START + minutes * MINUTE, run_id=f"heal-{minutes}")]
+    # seven minutes and one in reserve are needed to make use of them before 1:30 PM
+    assert asked == [25, 31, 37, 43, 49]
+    assert helped(runs, 51.9).action in (Action.WAIT, Action.ASK)
+    assert helped(runs, 53).action == Action.ESCALATE
+    assert [item.owed.output for item in helped(runs, 53).given_up] == ["lines"]
+
+
+def test_a_source_that_fails_is_no_late_source_and_costs_attempts() -> None:
+    broken = [failed(START + n * 30 * MINUTE, f"heal-{n}", processor="lines", phase=2) for n in range(3)]
+    assert remedy([judged(State.FAILED, LINES)], broken[:1], DUE, steps=STEPS).action == Action.RERUN
+    assert remedy([judged(State.FAILED, LINES)], broken, DUE, steps=STEPS).action == Action.ESCALATE
+
+
+def test_what_was_made_before_its_input_became_better_is_made_again_once() -> None:
+    runs = [*went_on_without(START + 20 * MINUTE), lines(START + 30 * MINUTE, State.COMPLETE, "heal-1")]
+    outputs = [judged(State.COMPLETE, LINES), judged(State.DEGRADED, CONTEXT), judged(State.DEGRADED)]
+    found = remedy(outputs, runs, START + 31 * MINUTE, steps=STEPS)
+    assert (found.action, found.outputs) == (Action.RERUN, ("context",))
+    again = [run(processor="context", at=START + 32 * MINUTE, run_id="heal-2", phase=3)]
+    then = remedy(outputs, [*runs, *again], START + 33 * MINUTE, steps=STEPS)
+    assert then.outputs == ("predictions",)  # the heal broke off after the context
+    again.append(run(at=START + 34 * MINUTE, run_id="heal-3"))
+    assert remedy(outputs, [*runs, *again], START + 40 * MINUTE, steps=STEPS).action == Action.NOTHING
+
+
+def test_an_input_that_is_newer_but_no_better_makes_nothing_again() -> None:
+    runs = [*went_on_without(START + 20 * MINUTE), lines(START + 30 * MINUTE, State.FAILED, "heal-1")]
+    assert outdated(WITHOUT_LINES, runs, STEPS) == []
+
+
+def test_a_publication_is_of_the_predictions_as_they_are() -> None:
+    published = run(State.DEGRADED, START + 22 * MINUTE, processor="publication", phase=6)
+    runs = [*went_on_without(START + 20 * MINUTE), published, run(at=START + 30 * MINUTE, run_id="heal-1")]
+    assert [item.owed.output for item in outdated([judged(State.DEGRADED, PUBLISHED)], runs, STEPS)] == ["publication"]
+
+
+def test_making_again_what_is_outdated_is_tried_three_times_too() -> None:
+    runs = [*went_on_without(START + 20 * MINUTE), lines(START + 30 * MINUTE, State.COMPLETE, "heal-0")]
+    runs += [failed(START + (32 + n) * MINUTE, f"heal-{n}", processor="context", phase=3) for n in range(3)]
+    outputs = [judged(State.COMPLETE, LINES), judged(State.DEGRADED, CONTEXT)]
+    assert remedy(outputs, runs, DUE + 24 * 60 * MINUTE, steps=STEPS).action == Action.NOTHING

@@ -87,6 +87,21 @@ def test_a_run_at_work_is_running_until_it_must_have_died() -> None:
     assert "never ended" in dead.why
 
 
+def test_what_a_run_waits_for_is_expected_and_has_not_failed_yet() -> None:
+    nothing_yet = {"error_class": None, "error_message": None, "degraded_reasons": ["11 of 11 keys are missing"]}
+    waiting = [run(State.FAILED, START + n * MINUTE, attempt=n + 1, **nothing_yet) for n in (0, 10)]
+
+    def judged_after(minutes: int, runs: list[dict[str, Any]]) -> Any:
+        return judge(judged(), NONE, runs, START + minutes * MINUTE, patience=20 * MINUTE)
+
+    found = judged_after(19, waiting)
+    assert (found.state, found.evidence[-1]) == (State.EXPECTED, "its source is asked again until 17:50 UTC")
+    assert judged_after(20, waiting).state == State.FAILED
+    assert judged_after(19, [run(State.FAILED)]).state == State.FAILED  # an error is no lateness
+    heal = run(State.FAILED, START + 15 * MINUTE, run_id="heal-1", **nothing_yet)
+    assert judged_after(19, [*waiting, heal]).state == State.FAILED  # nobody waits: a healer comes back
+
+
 def test_labels_of_the_run_stay_on_its_rows() -> None:
     found = judge(judged(), FULL, [run(State.DEGRADED, degraded_reasons=["no injury report"])], DUE)
     assert (found.state, found.why) == (State.DEGRADED, "no injury report")

@@ -24,7 +24,7 @@ from flows.self_heal import self_heal
 from flows.watch import watch
 from tasks.engine.expected import Judged
 from tasks.engine.ledger import Ledger, State
-from tasks.engine.processor import Mode, Processor
+from tasks.engine.processor import Mode, Phase, Processor
 from tasks.engine.runner import Job, Outcome, Shop, run_processor
 from tasks.sources.base import Kind
 from tasks.sources.folder import FolderSource
@@ -176,6 +176,30 @@ def test_lines_that_never_come_degrade_the_day_in_time_and_with_a_label(
     assert report.rows == report.expected == predictions.height
     assert set(predictions["recommendation"]) == {"NO_LINE"}
     assert all("prop_lines" in reasons for reasons in predictions["degraded_reasons"])
+
+
+def test_lines_that_come_after_the_day_went_on_without_them_are_taken_in_before_the_deadline(
+    finished: Finished, at_noon: Callable[[], Path], tmp_path: Path, told: Told
+) -> None:
+    """Published in time without lines, then asked for every five minutes, and everything made again once."""
+    home, day = at_noon(), finished.game_day
+    folder = with_lines_at(finished, tmp_path / "later", 13, 5)
+    (home / "ORIGIN").write_text(f"the folder {folder}")
+    assert same_day(finished, home, 12, 30, folder).state == DayState.DEGRADED
+    assert stored(home, "predictions", day)["line"].count() == 0
+    before = len(rows_of(home, day))
+    for minute in range(55, 85, 5):
+        with drill(day, 12 + minute // 60, minute % 60):
+            watch(data=folder, home=home)
+            self_heal(data=folder, home=home)
+    assert stored(home, "predictions", day)["line"].count() > 0
+    assert not stored(home, "predictions", day)["degraded"].any()
+    ran = [row["processor"] for row in rows_of(home, day)[before:] if row["phase"] > Phase.INGEST]
+    assert ran.count("prop_lines") == 2  # at 1:00 and 1:05 PM, and then no more
+    assert {ran.count(name) for name in ("upcoming_player_game_context", "predictions", "publication")} == {1}
+    shown = states(finished, home, 13, 25, folder)
+    assert {item.state for item in shown.values()} <= {State.COMPLETE, State.EMPTY_OK}, shown
+    assert told == [("output-failed", "raw", True), ("output-failed", "raw", False)]
 
 
 def test_a_roster_source_that_is_broken_for_two_days_degrades_by_age_and_blocks_nothing(
