@@ -19,6 +19,7 @@ SECONDS_TO_ANSWER = 10
 # Events of the alert path itself: the daily sign of life, and a message that arrived late.
 HEARTBEAT_SENT = "courtside.heartbeat"
 REDELIVERED = "courtside.alert.redelivered"
+TONIGHT = "courtside_tonight"  # the variable in which the watch keeps what every alert may say of tonight
 
 # Slack takes at most 150 characters in a header and 3000 in a section.
 MOST_IN_SUBJECT = 150

@@ -18,10 +18,22 @@ from pydantic import Field
 from blocks.alerts import ALERTS, HEARTBEAT_SENT, OWNER, REDELIVERED, SECOND_CHANNEL
 from deployments.alerting import wording as words
 from deployments.alerting.apply import Change, References, apply
-from deployments.alerting.fleet import HEARTBEAT, REDELIVER, SELF_HEAL, WATCHED, Watched
+from deployments.alerting.fleet import HEARTBEAT, POOLS, REDELIVER, SELF_HEAL, WATCHED, Watched
 from deployments.alerting.lint import SHORTEST_ABSENCE
 from deployments.alerting.messages import Message
-from deployments.alerting.triggers import DEPLOYMENT, POOL, RUN, SUBJECT, TRIGGERED, Labels, absent, over, then, when
+from deployments.alerting.triggers import (
+    DEPLOYMENT,
+    POOL,
+    RUN,
+    SUBJECT,
+    TOGETHER,
+    TRIGGERED,
+    Labels,
+    absent,
+    over,
+    then,
+    when,
+)
 from deployments.integrity import events as integrity
 from tasks.engine.incidents import OPENED, RESOLVED, RUNBOOK, IncidentKind
 from tasks.engine.plan import Frozen
@@ -48,6 +60,7 @@ ENDED = FAILED | OURS | _runs("Completed", "Cancelled")
 STOPPED = ENDED | _runs("Cancelling", "Paused", "Suspended", "AwaitingRetry")
 TAKEN = STOPPED | _runs("Pending", "Running")
 EXECUTED = "prefect.automation.action.executed"
+NOT_DONE = "prefect.automation.action.failed"
 
 
 class Timing(Frozen):
@@ -58,6 +71,9 @@ class Timing(Frozen):
     )
     reminder: dt.timedelta = Field(dt.timedelta(hours=6), description="The burst of what runs every few minutes.")
     still_late: dt.timedelta = Field(dt.timedelta(minutes=10), description="From late to still late.")
+    noticed: dt.timedelta = Field(
+        dt.timedelta(minutes=5), description="From the first sign that nobody polls a pool to the last."
+    )
     start: dt.timedelta = Field(dt.timedelta(minutes=5), description="From submission to running: a cold container.")
     heartbeat: dt.timedelta = Field(dt.timedelta(minutes=9), description="Three heartbeats of a flow at 180 s.")
     edit: dt.timedelta = Field(dt.timedelta(minutes=1), description="From an edit to the registration that claims it.")
@@ -249,18 +265,23 @@ def blocked(alerts: Alerts) -> Iterator[AutomationCore]:
 
 
 def not_ready(alerts: Alerts) -> Iterator[AutomationCore]:
-    """Nobody polls a pool, or a deployment's queue: one message a pool for all of its deployments."""
-    timing = alerts.timing
-    for kind, opened, ended, each in (
-        ("work-pool", words.POOL_NOT_READY, words.POOL_READY, SUBJECT),
-        ("deployment", words.DEPLOYMENT_NOT_READY, words.DEPLOYMENT_READY, POOL),
-    ):
-        gone, back = {f"prefect.{kind}.not-ready"}, {f"prefect.{kind}.ready"}
-        match: Labels = {}
-        if kind == "deployment":
-            match = {"prefect.resource.id": alerts.of()["prefect.resource.id"]}
-        yield alerts.tell(opened, when(gone, each=each, burst=timing.burst, match=match))
-        yield alerts.tell(ended, over(gone, back, each=each, within=timing.memory, match=match))
+    """Nobody polls a pool, or one of its deployments. Whichever the server notices first speaks; the rest is one burst.
+
+    One a pool, since a pool's events and those of its deployments have no label in common to be told apart by.
+    """
+    gone, back = (
+        {f"prefect.{kind}.{state}" for kind in ("work-pool", "deployment")} for state in ("not-ready", "ready")
+    )
+    for pool in POOLS:
+        deployments = [alerts.refs.deployment(item.deployment) for item in alerts.watched if item.pool == pool]
+        if not deployments:
+            continue
+        ids = [f"prefect.work-pool.{alerts.refs.pool(pool)}", *(f"prefect.deployment.{item}" for item in deployments)]
+        match: Labels = {"prefect.resource.id": ids}
+        opened = when(gone, each=TOGETHER, burst=alerts.timing.noticed, match=match)
+        yield alerts.tell(words.POOL_NOT_READY, opened, pool)
+        ended = over(gone, back, each=TOGETHER, within=alerts.timing.memory, match=match)
+        yield alerts.tell(words.POOL_READY, ended, pool)
 
 
 def edited(alerts: Alerts) -> Iterator[AutomationCore]:
@@ -323,6 +344,9 @@ def undelivered(alerts: Alerts) -> Iterator[AutomationCore]:
     yield opened
     arrived = when({REDELIVERED}, each=SUBJECT, burst=alerts.timing.burst)
     yield alerts.tell(words.REDELIVERED, arrived, channel=SECOND_CHANNEL)
+    actions: Labels = {"prefect.resource.name": [f"{PREFIX}{name}" for name in ("self-heal*", "end of*")]}
+    done = over({NOT_DONE}, {EXECUTED}, each=SUBJECT, within=alerts.timing.memory, match=actions)
+    yield alerts.tell(words.DONE_AGAIN, done, "action", channel=SECOND_CHANNEL)
 
 
 def heartbeat(alerts: Alerts) -> Iterator[AutomationCore]:

@@ -110,6 +110,8 @@ class Stack:
             environment={
                 **QUIET,
                 **database,
+                # After a restart an event does not wait a quarter of an hour for one that the restart has swallowed.
+                "PREFECT_SERVER_EVENTS_CAUSAL_ORDERING": "deployments.alerting.ordering",
                 "PREFECT_HOME": str(home),
                 # The browser's pages speak to the API on their own: without this, to port 4200, whoever is there.
                 "PREFECT_SERVER_UI_API_URL": self.url,

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import datetime as dt
+import time
 from collections.abc import Iterator
 from typing import Annotated
+from uuid import UUID
 
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 from prefect.blocks.abstract import NotificationBlock
 from prefect.blocks.core import Block
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
+from prefect.client.schemas.filters import (
+    ArtifactFilter,
+    ArtifactFilterKey,
+    FlowFilter,
+    FlowFilterName,
+    FlowRunFilter,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+)
+from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.client.schemas.sorting import ArtifactSort
 from prefect.events.filters import (
     AutomationFilter,
@@ -23,6 +34,7 @@ from prefect.events.filters import (
 from prefect.events.schemas.automations import Automation
 from prefect.events.schemas.events import ReceivedEvent
 from prefect.exceptions import ObjectNotFound
+from prefect.runtime import flow_run
 from pydantic import Field
 
 from blocks.alerts import OWNER, REDELIVERED, AlertChannelError, probe
@@ -36,6 +48,7 @@ GRACE = dt.timedelta(seconds=60)  # the server itself tries four times, ten seco
 MEMORY = dt.timedelta(hours=24)  # what is older is history, not news
 EVENTS_A_PAGE = 50  # as many as a server gives
 TRIES, SECONDS_BETWEEN = 90, 60  # an hour and a half; what still waits then sets off the next run
+SECONDS_TO_GIVE_WAY = 30
 
 
 @flow(name="redeliver", flow_run_name="redeliver", retries=TRIES, retry_delay_seconds=SECONDS_BETWEEN)
@@ -50,6 +63,7 @@ def redeliver(
     between the channel's answer and the artifact, milliseconds, would send that message again.
     """
     with get_client(sync_client=True) as client:
+        _be_alone(client)
         waiting = _waiting(client)
         due = [item for item in waiting if utc_now() - item.triggered >= dt.timedelta(seconds=grace_seconds)]
         refused = [str(error) for item in due if (error := _deliver(client, item))]
@@ -59,6 +73,34 @@ def redeliver(
     if len(due) < len(waiting):
         raise AlertChannelError(f"{len(waiting) - len(due)} alarms have just gone off, and may yet be delivered")
     return [item.id for item in due]
+
+
+def _be_alone(client: SyncPrefectClient) -> None:
+    """Raise if another run is sending: two at once would send the same messages.
+
+    The deployment's limit does not see to it: a run that waits for its next try holds no place. Each run looks when the
+    server knows that it runs, so of two at least one sees the other. The one that was made later gives way, to look
+    again at its next try; the earlier one waits until it has.
+    """
+    mine = client.read_flow_run(UUID(str(flow_run.get_id())))
+    patience = time.monotonic() + SECONDS_TO_GIVE_WAY
+    while others := [run for run in _running(client) if run.id != mine.id]:
+        if time.monotonic() > patience or any(_made(run) < _made(mine) for run in others):
+            raise AlertChannelError("another run is sending what did not arrive; this one looks again in a minute")
+        time.sleep(1)
+
+
+def _running(client: SyncPrefectClient) -> list[FlowRun]:
+    at_work = FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.RUNNING]))
+    return client.read_flow_runs(
+        flow_filter=FlowFilter(name=FlowFilterName(any_=[redeliver.name])),
+        flow_run_filter=FlowRunFilter(state=at_work),
+    )
+
+
+def _made(run: FlowRun) -> tuple[dt.datetime, UUID]:
+    assert run.created is not None
+    return run.created, run.id
 
 
 def _waiting(client: SyncPrefectClient) -> list[Undelivered]:
@@ -117,7 +159,7 @@ def _artifacts(client: SyncPrefectClient, keys: list[str]) -> list[str]:
 
 def _objects(client: SyncPrefectClient, item: Undelivered) -> dict[str, object]:
     """What the alarm's event is about, as the server's templates call it; what is gone is None."""
-    objects: dict[str, object] = {}
+    objects: dict[str, object] = {"variables": {item.name: item.value for item in client.read_variables()}}
     for resource in item.cause.involved_resources if item.cause else ():
         kind, _, id = resource.id.rpartition(".")
         name = kind.removeprefix("prefect.").replace("-", "_")

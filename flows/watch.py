@@ -16,6 +16,8 @@ from rich.table import Table
 from rich.text import Text
 from sqlalchemy.exc import SQLAlchemyError
 
+from blocks.alerts import TONIGHT
+from blocks.partition import WarehouseError
 from blocks.workspace import WorkspaceError
 from flows.alarm import send, tell
 from flows.artifact import post_tonight
@@ -24,6 +26,8 @@ from flows.look import Look, look, observer
 from flows.narration import narrate
 from flows.run import Run
 from flows.terminal import COLOURS, local_run
+from tasks.alerting.stake import at_stake
+from tasks.catalog import registry
 from tasks.engine.breaker import Breaker, Position, breaker
 from tasks.engine.expected import Judged
 from tasks.engine.incident_log import IncidentLog
@@ -67,7 +71,10 @@ def watch(
     run = observer(at, data, home)
     try:
         seen = look(run, at)
-        report = _tell(run, seen, policy or WatchPolicy())
+        players = _to_be_predicted(run, seen.today)
+        stake = at_stake(seen.outputs, seen.today, players)
+        Variable.set(TONIGHT, stake.as_variable(), overwrite=True)  # for messages of the server's, which knows no games
+        report = _tell(run, seen, policy or WatchPolicy(), players)
     except SQLAlchemyError as error:
         _ledger_is_unreadable(run, error, at)
         raise
@@ -80,10 +87,10 @@ def watch(
     return report
 
 
-def _tell(run: Run, seen: Look, policy: WatchPolicy) -> WatchReport:
+def _tell(run: Run, seen: Look, policy: WatchPolicy, players: int | None) -> WatchReport:
     recent = run.ledger.runs(since=seen.now - MEMORY)
     found = [
-        *incidents(seen.outputs, seen.runs, seen.now, policy, usual_seconds(recent)),
+        *incidents(seen.outputs, seen.runs, seen.now, policy, usual_seconds(recent), {seen.today: players}),
         *forgotten(seen.earlier, seen.now),
         *_breakers(recent, seen.now),
     ]
@@ -104,6 +111,16 @@ def _tell(run: Run, seen: Look, policy: WatchPolicy) -> WatchReport:
         resolved=changed.resolved,
         open=tuple(log.open()),
     )
+
+
+def _to_be_predicted(run: Run, game_day: dt.date) -> int | None:
+    """Players, once the features are there. A damaged partition is told by whoever counts it."""
+    spec = registry()["ml_feature_store"].writes.spec
+    try:
+        features = run.workspace.warehouse.read(spec, [game_day], ("player_id", "eligible"))
+    except WarehouseError:
+        return None
+    return features.filter("eligible")["player_id"].n_unique() or None
 
 
 def _breakers(recent: list[dict[str, Any]], now: dt.datetime) -> list[Incident]:

@@ -52,10 +52,11 @@ class Change:
 
 @dataclass(frozen=True)
 class References:
-    """The ids of the blocks and deployments that automations name."""
+    """The ids of the blocks, deployments and work pools that automations name."""
 
     blocks: dict[str, UUID]
     deployments: dict[str, UUID]
+    pools: dict[str, UUID]
     provisional: bool = False
 
     @classmethod
@@ -69,7 +70,8 @@ class References:
             if item.flow_id not in flows:
                 flows[item.flow_id] = client.read_flow(item.flow_id).name
             deployments[f"{flows[item.flow_id]}/{item.name}"] = item.id
-        return cls(blocks, deployments, provisional)
+        pools = {item.name: item.id for item in _all_pages(_pools_page(client))}
+        return cls(blocks, deployments, pools, provisional)
 
     def knows(self, name: str) -> bool:
         """Whether there is such a deployment, or will be."""
@@ -82,6 +84,10 @@ class References:
     def deployment(self, name: str) -> UUID:
         """The id of a deployment by flow and name: "daily/same-day"."""
         return self._find(self.deployments, name, "deployment", "register the deployments first")
+
+    def pool(self, name: str) -> UUID:
+        """The id of a work pool."""
+        return self._find(self.pools, name, "work pool", "register the deployments first")
 
     def _find(self, known: dict[str, UUID], name: str, what: str, remedy: str) -> UUID:
         if name in known:
@@ -157,6 +163,10 @@ def _automations(client: SyncPrefectClient, mine: AutomationFilter) -> list[Auto
 
 def _blocks_page(client: SyncPrefectClient) -> Callable[[int], Sequence[Any]]:
     return lambda offset: client.read_block_documents(limit=_PAGE, offset=offset, include_secrets=False)
+
+
+def _pools_page(client: SyncPrefectClient) -> Callable[[int], Sequence[Any]]:
+    return lambda offset: client.read_work_pools(limit=_PAGE, offset=offset)
 
 
 def _all_pages(page: Callable[[int], Sequence[Any]]) -> Iterable[Any]:

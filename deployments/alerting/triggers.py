@@ -12,6 +12,7 @@ RUN = "prefect.resource.id"
 POOL = "related:work-pool:prefect.resource.id"
 DEPLOYMENT = "related:deployment:prefect.resource.id"
 SUBJECT = "prefect.resource.id"  # of events whose resource is the thing itself: incident, pool, automation
+TOGETHER = "courtside.together"  # a label that no event has: everything that a trigger matches is of one burst
 TRIGGERED = "prefect.automation.triggered"
 
 Labels = dict[str, str | list[str]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deployments.alerting.fleet import DUE, Watched
+from deployments.alerting.fleet import Watched
 from deployments.alerting.messages import (
     DEPLOYMENT_LINK,
     OCCURRED,
@@ -16,6 +16,7 @@ from deployments.alerting.messages import (
     code,
     said,
 )
+from deployments.alerting.stake import STAKE, impact, impact_of_run
 from tasks.engine.incidents import IncidentKind
 
 _POOL = code("work_pool.name")
@@ -25,7 +26,7 @@ _START_A_WORKER = f"Start a worker: {_COMMAND}"
 _RUN_IT = code("'prefect deployment run ' ~ flow.name ~ '/' ~ deployment.name")
 _RUN_AGAIN = f"Self-heal runs what is missing; by hand: {_RUN_IT}"
 _CANCEL_IT = code("'prefect flow-run cancel ' ~ flow_run.id")
-_FOR_TONIGHT = f"Tonight's predictions are due {DUE}."
+_IMPACT = impact_of_run()
 
 INCIDENT = Message(
     kind=None,
@@ -49,7 +50,7 @@ LATE = Message(
     subject=f"Late: {RUN}",
     what=f"No worker of the pool {_POOL} has taken this run. Others of the pool may be late with it.",
     since=at("flow_run.expected_start_time"),
-    impact=_FOR_TONIGHT,
+    impact=_IMPACT,
     next_step=_START_A_WORKER,
     links=(RUN_LINK, POOL_LINK),
 )
@@ -93,7 +94,7 @@ STILL_LATE = Message(
     subject=f"Still late: {RUN}",
     what=_CAUSE,
     since=at("flow_run.expected_start_time"),
-    impact=_FOR_TONIGHT,
+    impact=_IMPACT,
     next_step=_REMEDY,
     links=(RUN_LINK, POOL_LINK),
 )
@@ -103,7 +104,7 @@ NEVER_STARTED = Message(
     subject=f"Never started: {RUN}",
     what=f"A worker of the pool {_POOL} submitted the run, and nothing began to run it. {STATE_SAYS}",
     since=OCCURRED,
-    impact=_FOR_TONIGHT,
+    impact=_IMPACT,
     next_step=f"Compare command and image of the deployment with prefect.yaml. {_RUN_AGAIN}",
     links=(RUN_LINK,),
 )
@@ -112,7 +113,7 @@ ZOMBIE = Message(
     subject=f"Heartbeats stopped: {RUN}",
     what="The process of this run is gone, or cut off. The run was set to Crashed.",
     since=OCCURRED,
-    impact=_FOR_TONIGHT,
+    impact=_IMPACT,
     next_step=f"Look at the worker's machine. {_RUN_AGAIN}",
     links=(RUN_LINK,),
 )
@@ -121,7 +122,7 @@ FAILED = Message(
     subject=f"{STATE}: {RUN}",
     what=STATE_SAYS,
     since=OCCURRED,
-    impact=_FOR_TONIGHT,
+    impact=_IMPACT,
     next_step=_RUN_AGAIN,
     links=(RUN_LINK,),
 )
@@ -143,7 +144,7 @@ def overrunning(watched: Watched) -> Message:
         subject=f"Running too long: {watched.deployment}",
         what=f"The run has been running for {minutes} minutes, which is as long as it may.",
         since=OCCURRED,
-        impact=watched.impact,
+        impact=impact(watched),
         next_step=f"See which task is running. If it hangs: {_CANCEL_IT}",
         links=(RUN_LINK,),
     )
@@ -167,7 +168,7 @@ BLOCKED = Message(
     f"• {code('finding.code')} expected {said('finding.expected')}, found {said('finding.found')}\n"
     "{% endfor %}",
     since=OCCURRED,
-    impact=f"Nothing was computed by the wrong code. {_FOR_TONIGHT}",
+    impact=f"Nothing was computed by the wrong code. {STAKE}",
     next_step="Deploy the registered release to that worker, or register the one that is there: docs/integrity.md.",
 )
 BLOCKED_OVER = Message(
@@ -178,38 +179,24 @@ BLOCKED_OVER = Message(
     resolved=True,
 )
 
+_ITS_POOL = said("work_pool.name or event.resource['prefect.resource.name']")
 POOL_NOT_READY = Message(
     kind=IncidentKind.POOL_NOT_READY,
-    subject=f"No worker polls the pool {_NAME}",
-    what="Its workers have not been heard of for a while. What is due on it will be late.",
+    subject=f"Nobody polls the pool {_ITS_POOL}",
+    what="{% if deployment %}"
+    f"{RUN} has no worker that asks for its runs, and others of the pool may have none either."
+    "{% else %}Its workers have not been heard of for a while.{% endif %} What is due on it will be late.",
     since=OCCURRED,
-    impact=_FOR_TONIGHT,
+    impact=STAKE,
     next_step=_START_A_WORKER,
     links=(POOL_LINK,),
 )
 POOL_READY = Message(
     kind=IncidentKind.POOL_NOT_READY,
-    subject=f"A worker polls the pool {_NAME}",
+    subject=f"The pool {_ITS_POOL} is polled",
     what="It takes runs again.",
     since=OCCURRED,
     links=(POOL_LINK,),
-    resolved=True,
-)
-DEPLOYMENT_NOT_READY = Message(
-    kind=IncidentKind.DEPLOYMENT_NOT_READY,
-    subject=f"Nobody polls for the deployments of the pool {said('work_pool.name')}",
-    what=f"{RUN}, and others of the pool with it, have no worker that asks for their runs.",
-    since=OCCURRED,
-    impact=_FOR_TONIGHT,
-    next_step=_START_A_WORKER,
-    links=(DEPLOYMENT_LINK, POOL_LINK),
-)
-DEPLOYMENT_READY = Message(
-    kind=IncidentKind.DEPLOYMENT_NOT_READY,
-    subject=f"The deployments of the pool {said('work_pool.name')} are polled for",
-    what=f"{RUN} has a worker.",
-    since=OCCURRED,
-    links=(DEPLOYMENT_LINK,),
     resolved=True,
 )
 
@@ -221,7 +208,7 @@ EDITED = Message(
     f"• *{said('name')}* from {_FROM} to {_TO}\n"
     "{% endfor %}",
     since=OCCURRED,
-    impact=f"Its next run may be of other code or in another place. {_FOR_TONIGHT}",
+    impact=f"Its next run may be of other code or in another place. {_IMPACT}",
     next_step="`python -m deployments.register` puts it back. If the edit was right, make it in prefect.yaml.",
     links=(DEPLOYMENT_LINK,),
 )
@@ -246,6 +233,13 @@ REDELIVERED = Message(
     kind=IncidentKind.ALERT_UNDELIVERED,
     subject=f"Delivered after all: {_NAME}",
     what=f"The message that was due {said('event.payload.due')} has arrived.",
+    since=OCCURRED,
+    resolved=True,
+)
+DONE_AGAIN = Message(
+    kind=IncidentKind.ALERT_UNDELIVERED,
+    subject=f"Carried out again: {_NAME}",
+    what="What this automation does had failed, and has now been done.",
     since=OCCURRED,
     resolved=True,
 )

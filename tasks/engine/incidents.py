@@ -45,7 +45,6 @@ class IncidentKind(StrEnum):
     RUN_FAILED = "run-failed"
     INTEGRITY_BLOCKED = "integrity-blocked"
     POOL_NOT_READY = "pool-not-ready"
-    DEPLOYMENT_NOT_READY = "deployment-not-ready"
     DEPLOYMENT_EDITED = "deployment-edited"
     ALERT_UNDELIVERED = "alert-undelivered"
     HEARTBEAT_ABSENT = "heartbeat-absent"

@@ -46,14 +46,18 @@ def incidents(
     now: dt.datetime,
     policy: WatchPolicy | None = None,
     needed: Mapping[tuple[str, str], float] | None = None,
+    players: Mapping[dt.date, int | None] | None = None,
 ) -> list[Incident]:
-    """Every incident that is true at `now` of these outputs; `needed` holds each (mode, output)'s usual seconds."""
+    """Every incident that is true at `now` of these outputs.
+
+    `needed` holds each (mode, output)'s usual seconds, `players` how many are to be predicted, where that is known.
+    """
     rules = policy or WatchPolicy()
     ordered = sorted(outputs, key=lambda item: (item.owed.game_day, item.owed.mode, item.owed.phase, item.owed.output))
     found: list[Incident] = []
     for (day, mode), group in groupby(ordered, key=lambda item: (item.owed.game_day, item.owed.mode)):
         mine = [run for run in runs if run["mode"] == mode.value and run["first_game_day"] <= day <= run["game_day"]]
-        found += _of_day(_Day(list(group), mine, now, rules), needed or {})
+        found += _of_day(_Day(list(group), mine, now, rules, (players or {}).get(day)), needed or {})
     return found
 
 
@@ -85,8 +89,10 @@ def undecided(outputs: Sequence[Judged]) -> set[tuple[Mode | None, dt.date | Non
 class _Day:
     """The outputs and runs of one mode and game day, at one instant."""
 
-    def __init__(self, outputs: list[Judged], runs: list[Run], now: dt.datetime, rules: WatchPolicy) -> None:
-        self.outputs, self.runs, self.now, self.rules = outputs, runs, now, rules
+    def __init__(
+        self, outputs: list[Judged], runs: list[Run], now: dt.datetime, rules: WatchPolicy, players: int | None
+    ) -> None:
+        self.outputs, self.runs, self.now, self.rules, self.players = outputs, runs, now, rules, players
         self.required = [item for item in outputs if item.owed.need == Need.REQUIRED]
         self.wrong = [item for item in self.required if _wrong(item)]
         self.owed = outputs[0].owed
@@ -96,6 +102,7 @@ class _Day:
         """An incident of this day, with who is affected and what to do."""
         waiting = len([item for item in self.wrong if item.owed.output not in what])
         after = f" {waiting} more outputs wait for it." if waiting else ""
+        who = f"{self.owed.games} games" + (f", {self.players} players" if self.players else "")
         mode = self.owed.mode
         return Incident(
             kind=kind,
@@ -104,7 +111,7 @@ class _Day:
             game_day=self.owed.game_day,
             what=what,
             since=since,
-            impact=f"{self.owed.games} games.{after} Due {in_new_york(self.owed.expected_by)}{self._left()}.",
+            impact=f"{who}.{after} Due {in_new_york(self.owed.expected_by)}{self._left()}.",
             next_step=f"python -m flows.daily --mode {mode} --game-day {self.owed.game_day}, if self-heal has given up",
         )
 

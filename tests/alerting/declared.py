@@ -11,11 +11,11 @@ from prefect.events.schemas.automations import AutomationCore, CompositeTrigger,
 
 from blocks.alerts import ALERTS, SECOND_CHANNEL
 from deployments.alerting.apply import References
-from deployments.alerting.fleet import WATCHED
+from deployments.alerting.fleet import POOLS, WATCHED
 from deployments.automations import Alerts, automations
 
 RUNBOOK = "https://runbook.example.invalid/docs/runbook.md"
-REFERENCES = References({}, {}, provisional=True)
+REFERENCES = References({}, {}, {}, provisional=True)
 DECLARED = automations(Alerts(REFERENCES, RUNBOOK))
 NAMES: dict[UUID, str] = {
     **{REFERENCES.block(name): name for name in (ALERTS, SECOND_CHANNEL)},
@@ -57,6 +57,7 @@ def _of(match: Any) -> str:
     values = [value for key, value in match.model_dump().items() if key != "prefect.resource.role"]
     flat = [item for value in values for item in ([value] if isinstance(value, str) else value)]
     named = {f"prefect.deployment.{id}": name for id, name in NAMES.items()}
+    named |= {f"prefect.work-pool.{REFERENCES.pool(name)}": f"pool {name}" for name in POOLS}
     return ", ".join(named.get(item, item) for item in flat) or "any"
 
 

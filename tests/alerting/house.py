@@ -29,6 +29,7 @@ RUNBOOK = "https://runbook.example.invalid/docs/runbook.md"
 # The server looks for runs that are late every second, and for absences every second: fast enough to wait for.
 SETTINGS = {
     "PREFECT_MESSAGING_BROKER": "deployments.alerting.broker",
+    "PREFECT_SERVER_EVENTS_CAUSAL_ORDERING": "deployments.alerting.ordering",
     "PREFECT_SERVER_SERVICES_LATE_RUNS_LOOP_SECONDS": "1",
     "PREFECT_SERVER_SERVICES_LATE_RUNS_AFTER_SECONDS": "2",
     "PREFECT_SERVER_SERVICES_FOREMAN_LOOP_SECONDS": "2",

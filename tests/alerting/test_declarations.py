@@ -69,18 +69,21 @@ def test_every_kind_that_the_server_observes_is_alerted_on() -> None:
     assert [kind for kind in observed if not any(name.startswith(f"courtside: {kind}") for name in names)] == []
 
 
-def test_every_deployment_of_the_project_is_watched() -> None:
+def test_every_deployment_of_the_project_is_watched_on_its_pool() -> None:
     file = yaml.safe_load((REPOSITORY / "prefect.yaml").read_text())
-    watched = {item.deployment.split("/")[1] for item in WATCHED}
-    assert {item["name"] for item in file["deployments"]} <= watched
+    watched = {item.deployment.split("/")[1]: item.pool for item in WATCHED}
+    declared = {item["name"]: item["work_pool"]["name"] for item in file["deployments"]}
+    assert declared == {name: pool for name, pool in watched.items() if name in declared}
 
 
 def test_a_deployment_that_is_not_there_is_not_watched_and_a_channel_that_is_not_there_is_an_error() -> None:
     channels = {"courtside-alerts": uuid4(), "courtside-alerts-second": uuid4()}
-    some = automations(Alerts(References(channels, {"daily/same-day": uuid4()}), RUNBOOK))
-    assert not any("backfill" in item.name for item in some)
+    there = {"daily/same-day": uuid4()}, {"pipeline": uuid4()}
+    some = [item.name for item in automations(Alerts(References(channels, *there), RUNBOOK))]
+    assert not any("backfill" in name or "pool-not-ready analytics" in name for name in some)
+    assert "courtside: pool-not-ready pipeline" in some
     with pytest.raises(AutomationsError, match="no block courtside-alerts-second: register the alert channels"):
-        automations(Alerts(References({"courtside-alerts": uuid4()}, {"daily/same-day": uuid4()}), RUNBOOK))
+        automations(Alerts(References({"courtside-alerts": uuid4()}, *there), RUNBOOK))
 
 
 def changed(name: str = "run-late", **changes: object) -> AutomationCore:
@@ -178,7 +181,7 @@ def test_what_is_new_is_created_what_is_no_longer_declared_goes_and_a_copy_goes(
 def test_references_are_invented_only_for_a_plan() -> None:
     assert REFERENCES.deployment("daily/same-day") == REFERENCES.deployment("daily/same-day")
     with pytest.raises(AutomationsError, match="no deployment daily/same-day: register the deployments first"):
-        References({}, {}).deployment("daily/same-day")
+        References({}, {}, {}).deployment("daily/same-day")
 
 
 if __name__ == "__main__":

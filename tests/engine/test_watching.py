@@ -47,6 +47,8 @@ def test_a_phase_that_never_started_is_told_although_no_message_ever_arrived() -
     assert incident.since == START
     assert "11 games" in incident.impact
     assert "30 minutes left" in incident.impact
+    [known] = incidents(day(), [], START + 30 * MINUTE, players={DAY: 342})
+    assert known.impact.startswith("11 games, 342 players.")
 
 
 def test_one_of_five_after_half_an_hour_is_stuck() -> None:

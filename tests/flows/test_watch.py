@@ -9,9 +9,11 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from prefect.variables import Variable
 from sqlalchemy.exc import SQLAlchemyError
 from typer.testing import CliRunner
 
+from blocks.alerts import TONIGHT
 from blocks.warehouse import LocalWarehouse
 from flows.watch import WatchReport, cli, watch
 from tasks.catalog import registry
@@ -56,6 +58,24 @@ def test_a_complete_day_is_complete_output_by_output_and_nobody_is_told(
     ]
     rows = finished.read("predictions").height
     assert published == (rows, rows)
+
+
+def test_what_is_at_stake_tonight_is_kept_for_the_messages_that_the_server_writes(
+    finished: Finished, copied: Callable[[], Path], told: Told
+) -> None:
+    home = copied()
+    looked(finished, home, 13, 0)
+    night = Variable.get(TONIGHT)
+    assert isinstance(night, dict)
+    assert night["game_day"] == finished.game_day.isoformat()
+    assert night["games"] == finished.read("predictions")["game_id"].n_unique()
+    assert night["players"] == finished.read("predictions")["player_id"].n_unique()
+    assert night["due_at"] == int(eastern(finished.game_day, 13, 30).timestamp())
+    assert night["published"] is True
+    looked(finished, home, 9, 0, days=1)
+    tomorrow = Variable.get(TONIGHT)
+    assert isinstance(tomorrow, dict)
+    assert (tomorrow["players"], tomorrow["published"]) == (None, False)
 
 
 def test_what_is_lost_from_the_store_is_found_by_counting_and_told_once_until_it_is_back(
