@@ -15,6 +15,7 @@ from blocks.partition import locked, write_durably
 from blocks.publications import LocalPublications, Publications
 from blocks.warehouse import LocalWarehouse, Warehouse
 
+SAVED = "block:"  # before <block type>/<name>, where a folder could be named
 ORIGIN = "ORIGIN"
 WORKSPACE = "workspace"  # the capability that block types of workspaces have
 LOCAL, CLOUD = "courtside-workspace", "courtside-cloud-workspace"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -11,9 +11,11 @@ from pydantic import BaseModel, ConfigDict
 
 from blocks.alerts import ALERTS, SECOND_CHANNEL, channel
 from blocks.execution import DOCUMENT, Execution
+from deployments.pools import changes
 from tasks.sources.named import absolute, name_of
 
 HOME = Path(__file__).resolve().parent.parent / ".pipeline"
+IN_CONTAINERS = frozenset(changes())  # the worker types whose runs are jobs of an image
 PHASES_APART = Execution(pools=["analytics", "precompute", "predictions"])
 
 
@@ -60,23 +62,47 @@ def local(home: Path | None, data: Path | None, channels: Channels, schedules_ac
 
 
 def production(
-    home: str | None, channels: Channels, pool_type: str, images: Sequence[str], data: Path | None = None
+    home: str | None,
+    data: Path | None,
+    channels: Channels,
+    pool_type: str,
+    images: Sequence[str],
+    pools: Collection[str],
 ) -> Environment:
-    """The schedules run. `images` names the image of each pool, by digest, where workers start containers.
+    """The schedules run. `images` names the image of each of the `pools`, by digest, where workers start containers.
 
-    Raises ValueError for what must not be left to a default there.
+    Raises ValueError with everything that is missing: nothing of it may be left to a default there.
     """
-    if home is None:
-        raise ValueError("production needs its workspace: --home block:TYPE/NAME, or a folder that its workers share")
     named = dict(item.partition("=")[::2] for item in images)
-    unpinned = sorted(pool for pool, image in named.items() if "@sha256:" not in image)
-    if unpinned:
-        raise ValueError(f"images must be named by digest (NAME@sha256:...), not by tag: {', '.join(unpinned)}")
+    problems = [*_missing(home, data, channels), *_wrong_images(pool_type, named, pools)]
+    if problems:
+        raise ValueError("production can't be registered:\n" + "\n".join(f"  {problem}" for problem in problems))
+    assert data is not None
     return Environment(
         name="production",
         pool_type=pool_type,
         schedules_active=True,
         images=named,
-        parameters={"home": home, "data": str(data) if data else None},
+        parameters={"home": home, "data": str(absolute(data))},
         blocks={DOCUMENT: PHASES_APART, **channels.blocks()},
     )
+
+
+def _missing(home: str | None, data: Path | None, channels: Channels) -> Iterator[str]:
+    if home is None:
+        yield "it needs its workspace: --home block:TYPE/NAME, or a folder that its workers share"
+    if data is None:
+        yield "it needs its data: --data live:NAME or a folder of seasons; the simulated league plays in the past"
+    if not (channels.first.strip() and channels.second.strip()):
+        yield "it needs two channels: --webhook and --second-webhook, for the day when the first does not answer"
+    elif channels.first.strip() == channels.second.strip():
+        yield "its two channels are one: who would tell that it is dead? give --second-webhook another one"
+
+
+def _wrong_images(pool_type: str, images: Mapping[str, str], pools: Collection[str]) -> Iterator[str]:
+    if tagged := sorted(pool for pool, image in images.items() if "@sha256:" not in image):
+        yield f"images must be named by digest (POOL=NAME@sha256:...), not by tag: {', '.join(tagged)}"
+    if unknown := sorted(set(images) - set(pools)):
+        yield f"there is no work pool {', '.join(unknown)}: the pools are {', '.join(sorted(pools))}"
+    if pool_type in IN_CONTAINERS and (without := sorted(set(pools) - set(images))):
+        yield f"workers of type {pool_type} start containers: give --image POOL=... for {', '.join(without)}"

@@ -21,6 +21,7 @@ from prefect.settings import PREFECT_API_URL
 from rich.console import Console
 
 from blocks.alerts import AlertChannelError
+from blocks.workspace import SAVED, WorkspaceError, saved_workspace
 from deployments import automations
 from deployments.alerting.apply import AutomationsError
 from deployments.alerting.apply import Change as AutomationChange
@@ -45,6 +46,7 @@ Refused = (
     RegistrationError,
     AutomationsError,
     AlertChannelError,
+    WorkspaceError,
     IntegrityError,
     RegistryError,
     Unreachable,
@@ -182,13 +184,25 @@ def main(
     plan_only: Annotated[bool, typer.Option("--plan", help="Show the difference and change nothing.")] = False,
     home: Annotated[
         str | None,
-        typer.Option(help="The workspace: a folder, or block:TYPE/NAME. Default locally: .pipeline/simulated."),
+        typer.Option(
+            envvar="COURTSIDE_HOME",
+            help="The workspace: a folder, or block:TYPE/NAME. Default locally: .pipeline/simulated.",
+        ),
     ] = None,
-    data: Annotated[Path | None, typer.Option(help="Folder of seasons (docs/data.md). Default: simulated.")] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="COURTSIDE_DATA",
+            help="Folder of seasons (docs/data.md), or live:NAME (docs/sources.md). Default locally: simulated.",
+        ),
+    ] = None,
     schedules: Annotated[bool, typer.Option(help="Locally: let schedules start runs by themselves.")] = False,
-    pool_type: Annotated[str, typer.Option(help="In production: the type of the workers.")] = "guarded-process",
+    pool_type: Annotated[
+        str, typer.Option(envvar="COURTSIDE_POOL_TYPE", help="In production: the type of the workers.")
+    ] = "guarded-process",
     image: Annotated[
-        list[str] | None, typer.Option(help="In production: POOL=IMAGE@sha256:..., for each pool.")
+        list[str] | None,
+        typer.Option(envvar="COURTSIDE_IMAGES", help="In production: POOL=IMAGE@sha256:..., for each pool."),
     ] = None,
     releases: Annotated[Path, typer.Option(help="Folder in which releases are laid.")] = ROOT / ".pipeline/releases",
     key: Annotated[
@@ -213,11 +227,13 @@ def main(
         environment = (
             local(Path(home) if home else None, data, channels, schedules)
             if env == Where.LOCAL
-            else production(home, channels, pool_type, image or [], data)
+            else production(home, data, channels, pool_type, image or [], _pools())
         )
         signing = _signing_key(env, key)
         if not PREFECT_API_URL.value():
             raise RegistrationError("PREFECT_API_URL is not set: say which server, or start one with `make up`")
+        if home and home.startswith(SAVED):
+            saved_workspace(home.removeprefix(SAVED))  # that it is there
         if plan_only:
             version = expected_version(signing)
             if version is None:
@@ -232,6 +248,10 @@ def main(
     except Refused as error:
         console.print(f"[bold red]not registered:[/] {error}")
         raise typer.Exit(1) from None
+
+
+def _pools() -> set[str]:
+    return {item.work_pool.name for item in load(values={"RELEASE_VERSION": next_version()})}
 
 
 def _signing_key(env: Where, path: Path | None) -> Ed25519PrivateKey:

@@ -8,11 +8,12 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
+from blocks.workspace import SAVED
 from tasks.sources.hindsight import Information
 from tasks.sources.named import name_of
 
 HOME = Path(".pipeline")
-BLOCK = "block:"
+BLOCK = SAVED
 
 
 def home_of(data: Path | None, home: Path | None, information: Information = Information.PUBLISHED) -> Path:
