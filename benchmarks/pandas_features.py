@@ -13,7 +13,12 @@ import polars as pl
 from pandas.core.groupby import DataFrameGroupBy
 
 from tasks.precompute.player_daily_cache import CONTRACT as CACHE
-from tasks.precompute.player_daily_cache import LONG_BREAK_DAYS, SPREAD_NEEDS_GAMES
+from tasks.precompute.player_daily_cache import (
+    LONG_BREAK_DAYS,
+    REGULAR_SEASON,
+    REGULAR_SEASON_STATE,
+    SPREAD_NEEDS_GAMES,
+)
 from tasks.precompute.player_shot_zone_analysis import CONTRACT as ZONES
 from tasks.precompute.player_shot_zone_analysis import (
     GUARD_BELOW,
@@ -30,7 +35,7 @@ GAME_COLUMNS = (
     *("team_pace", "plus_minus", "minutes_rank", "plays_used", "usage_rate", "field_goals", "field_goal_attempts"),
     *("threes", "three_attempts", "free_throw_attempts", "two_point_points", "three_point_points"),
     *("free_throw_points", "assists", "offensive_rebounds", "defensive_rebounds", "blocks", "steals", "fouls"),
-    "turnovers",
+    *("turnovers", "season_type"),
 )
 _MEMORIES = {"03": 0.03, "10": 0.10, "25": 0.25}
 _REMEMBERED = {"points": "points", "minutes": "minutes", "plays_used": "plays", "true_shots": "shots"}
@@ -74,6 +79,7 @@ def player_daily_cache(games: pd.DataFrame, days: pd.Series) -> pd.DataFrame:
     for part in (_memories(games, by_player), _windows(games, by_player), _counts(games, by_player)):
         states[list(part)] = pd.DataFrame(part, index=states.index)
     _add_ratios(states)
+    states[list(REGULAR_SEASON_STATE)] = _in_regular_seasons(games)
     return _of_days(states, days)[list(CACHE.names)]
 
 
@@ -157,6 +163,19 @@ def _windows(games: pd.DataFrame, by_player: DataFrameGroupBy) -> dict[str, pd.S
     found |= {"minutes_1_ago": games["minutes"], "minutes_2_ago": minutes.shift(1), "minutes_3_ago": minutes.shift(2)}
     found |= {"points_1_ago": games["points"], "plays_1_ago": games["plays_used"], "fouls_1_ago": games["fouls"]}
     return found | {"minutes_rank_1_ago": games["minutes_rank"]}
+
+
+def _in_regular_seasons(games: pd.DataFrame) -> pd.DataFrame:
+    """REGULAR_SEASON_STATE after every game: other games leave it as it was."""
+    counted = games[games["season_type"] == REGULAR_SEASON]
+    by_player = counted.groupby("player_id", sort=False)
+    minutes = by_player["minutes"].rolling(10, min_periods=1).mean()
+    state = {
+        "games_regular_season": by_player.cumcount() + 1.0,
+        "minutes_last_10_regular_season": minutes.set_axis(counted.index),
+        "points_ewm_10_regular_season": _ewm(counted, by_player, ["points"], 0.10)["points"],
+    }
+    return pd.DataFrame(state).reindex(games.index).groupby(games["player_id"], sort=False).ffill()
 
 
 def _counts(games: pd.DataFrame, by_player: DataFrameGroupBy) -> dict[str, pd.Series]:

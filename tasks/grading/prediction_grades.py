@@ -13,11 +13,11 @@ from tasks.analytics.player_game_summary import CONTRACT as RESULTS
 from tasks.engine.contracts import Column, Contract
 from tasks.engine.plan import NOT_PLAYED
 from tasks.engine.processor import Mode, Need, Phase, Read, Span, processor
-from tasks.precompute.ml_feature_store import ELIGIBLE_GAMES, ELIGIBLE_MINUTES
+from tasks.precompute.ml_feature_store import POPULATION_COLUMNS, of_population
 from tasks.predictions.distribution import NINE_LEVELS
 from tasks.predictions.predictions import CONTRACT as PREDICTIONS
 
-BASELINE = "points_ewm_10"  # the exponentially weighted average that every system has to beat
+BASELINE = "points_ewm_10_regular_season"  # the exponentially weighted average that every system has to beat
 FINAL = "final"
 POPULATION_SEASON_TYPE = "regular"
 LEVEL_COLUMNS = {f"points_q{round(100 * level):02d}": level for level in NINE_LEVELS}
@@ -51,7 +51,7 @@ _KEPT = (
 PREDICTION_COLUMNS = tuple(dict.fromkeys((*_KEPT, *LEVEL_COLUMNS)))
 RESULT_COLUMNS = ("game_day", "game_id", "player_id", "team", "played", "minutes", "points")
 SCHEDULE_COLUMNS = ("game_day", "game_id", "season", "season_type", "status")
-FEATURE_COLUMNS = ("game_day", "game_id", "player_id", "games", "minutes_last_10", BASELINE)
+FEATURE_COLUMNS = ("game_day", "game_id", "player_id", *POPULATION_COLUMNS, BASELINE)
 
 CONTRACT = Contract(
     table="prediction_grades",
@@ -111,7 +111,7 @@ def prediction_grades(
     wanted = predictions.join(targets.select("game_day"), on="game_day", how="semi")
     rows = settled(wanted, player_game_summary, schedule)
     rows = rows.filter(pl.col("void_reason").ne_missing(pl.lit(VoidReason.NO_RESULT.value)))
-    features = ml_feature_store.select("game_id", "player_id", "games", "minutes_last_10", BASELINE)
+    features = ml_feature_store.select("game_id", "player_id", BASELINE, in_population=of_population())
     rows = rows.join(features, on=["game_id", "player_id"], how="left", validate="m:1")
     actual = pl.when(pl.col("void_reason").is_null()).then("points")
     return (
@@ -206,6 +206,5 @@ def _quantiles_passed() -> pl.Expr:
 
 
 def _in_population() -> pl.Expr:
-    enough = (pl.col("games") >= ELIGIBLE_GAMES) & (pl.col("minutes_last_10") >= ELIGIBLE_MINUTES)
     played = pl.col("void_reason").is_null() & (pl.col("season_type") == POPULATION_SEASON_TYPE)
-    return played & enough
+    return played & pl.col("in_population")

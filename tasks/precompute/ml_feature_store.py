@@ -16,7 +16,7 @@ from tasks.precompute import player_shot_zone_analysis as zones
 from tasks.precompute import team_defense_zone_analysis as defence
 from tasks.precompute.state import with_state
 
-FEATURE_SET_VERSION = 2
+FEATURE_SET_VERSION = 3
 ELIGIBLE_GAMES = 5
 ELIGIBLE_MINUTES = 10.0
 SITTING = context.SITTING
@@ -59,6 +59,7 @@ OPPONENT_TEAM_FEATURES = (
 )
 _KEYS = ("game_day", "game_id", "player_id", "team_id")
 CACHE_FEATURES = tuple(name for name in cache.CONTRACT.names if name not in _KEYS)
+POPULATION_COLUMNS = ("games_regular_season", "minutes_last_10_regular_season")
 ZONE_FEATURES = tuple(name for name in zones.CONTRACT.names if name not in _KEYS)
 DEFENCE_FEATURES = tuple(name for name in defence.CONTRACT.names if name not in _KEYS)
 FACTOR_FEATURES = tuple(name for name in factors.CONTRACT.names if name not in _KEYS)
@@ -125,6 +126,17 @@ CONTRACT = Contract(
         Column("ineligible_because", pl.String, max_null=None),
     ),
 )
+
+
+def of_population() -> pl.Expr:
+    """Whether a player's past puts him in the population that accuracy is stated for, should he play.
+
+    Told by regular seasons alone, as published figures are: in the shorter rotations of playoffs he may sit.
+    """
+    enough = (pl.col("games_regular_season") >= ELIGIBLE_GAMES) & (
+        pl.col("minutes_last_10_regular_season") >= ELIGIBLE_MINUTES
+    )
+    return enough.fill_null(value=False)
 
 
 def every_context_player(inputs: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
@@ -245,7 +257,7 @@ def _ineligible() -> pl.Expr:
         .then(pl.lit("no earlier game is known"))
         .when(pl.col("games") < ELIGIBLE_GAMES)
         .then(pl.lit(f"fewer than {ELIGIBLE_GAMES} earlier games"))
-        .when(pl.col("minutes_last_10") < ELIGIBLE_MINUTES)
+        .when(pl.max_horizontal("minutes_last_10", "minutes_last_10_regular_season") < ELIGIBLE_MINUTES)
         .then(pl.lit(f"under {ELIGIBLE_MINUTES:g} minutes on average over his last 10 games"))
         .when(pl.col("status").is_in(SITTING))
         .then(pl.lit("listed ") + pl.col("status"))

@@ -8,6 +8,7 @@ import polars as pl
 
 from tasks.engine.contracts import Column, Contract, Direction
 from tasks.engine.processor import Mode, Need, Phase, Read, Span, processor
+from tasks.precompute.lineup_splits import SPLIT_FEATURES, with_lineup_splits
 from tasks.precompute.state import with_state
 from tasks.sources.base import APPEARED
 
@@ -83,6 +84,7 @@ CONTRACT = Contract(
         _factor("matchup_factor", "share", "what the opponent allows to his shot mix above the league", _MORE),
         _factor("pace_factor", "share", "expected pace above his team's usual", _MORE),
         _factor("usage_factor", "share", "vacated plays over those of the expected team", _MORE),
+        *(_factor(name, unit, says, Direction.NEITHER) for name, (unit, says) in SPLIT_FEATURES.items()),
     ),
 )
 
@@ -92,6 +94,15 @@ def every_context_player(inputs: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
     return inputs["upcoming_player_game_context"].select("game_day", "game_id", "player_id")
 
 
+_MEMORIES_OF_MINUTES = ("minutes_ewm_10", "minutes_ewm_03", "minutes_last_3")
+_STATE = (
+    *(*_MEMORIES_OF_MINUTES, "minutes_last_10", "minutes_season"),
+    *("points_ewm_03", "points_per_minute_ewm_03", "points_per_minute_ewm_10", "plays_per_minute_ewm_03"),
+)
+_ZONES = ("role", "assists_rate", "blocks_rate", "two_share", "three_share", "free_throw_share")
+_PAST = ("game_day", "game_id", "season", "team_id", "player_id", "played", "minutes", "points")
+
+
 @processor(
     phase=Phase.PRECOMPUTE,
     writes=CONTRACT,
@@ -99,6 +110,7 @@ def every_context_player(inputs: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
         "upcoming_player_game_context": Read("upcoming_player_game_context", Span.ON),
         "upcoming_team_game_context": Read("upcoming_team_game_context", Span.ON, optional=True),
         "player_daily_cache": Read("player_daily_cache", Span.BEFORE),
+        "player_game_summary": Read("player_game_summary", Span.BEFORE, columns=_PAST),
         "player_shot_zone_analysis": Read("player_shot_zone_analysis", Span.BEFORE, optional=True),
         "team_defense_zone_analysis": Read("team_defense_zone_analysis", Span.BEFORE, optional=True),
     },
@@ -109,6 +121,7 @@ def player_composite_factors(
     upcoming_player_game_context: pl.DataFrame,
     upcoming_team_game_context: pl.DataFrame,
     player_daily_cache: pl.DataFrame,
+    player_game_summary: pl.DataFrame,
     player_shot_zone_analysis: pl.DataFrame,
     team_defense_zone_analysis: pl.DataFrame,
     targets: pl.DataFrame,
@@ -118,14 +131,16 @@ def player_composite_factors(
     rows = with_state(rows, player_shot_zone_analysis, "player_id", _ZONES)
     rows = _with_team_factors(rows, upcoming_team_game_context)
     rows = _with_lineup(rows.with_columns(availability=_availability(), minutes_if_playing=_base_minutes()))
+    rows = with_lineup_splits(rows, _expected_of(rows, player_game_summary, player_daily_cache))
     return _with_named_factors(rows, team_defense_zone_analysis)
 
 
-_STATE = (
-    *("minutes_ewm_10", "minutes_ewm_03", "minutes_last_3", "minutes_last_10", "minutes_season"),
-    *("points_ewm_03", "points_per_minute_ewm_03", "points_per_minute_ewm_10", "plays_per_minute_ewm_03"),
-)
-_ZONES = ("role", "assists_rate", "blocks_rate", "two_share", "three_share", "free_throw_share")
+def _expected_of(rows: pl.DataFrame, games: pl.DataFrame, state: pl.DataFrame) -> pl.DataFrame:
+    """The games so far of the teams' seasons, a row per player, with the minutes and rate expected of him then."""
+    seasons = rows.select("team_id", "season").unique()
+    played = games.filter("played").join(seasons, on=["team_id", "season"], how="semi")
+    known = with_state(played, state, "player_id", (*_MEMORIES_OF_MINUTES, "points_per_minute_ewm_03"))
+    return known.with_columns(minutes_if_playing=_base_minutes())
 
 
 def _availability() -> pl.Expr:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import polars as pl
 
@@ -11,6 +11,7 @@ from tasks.engine.processor import Mode, Need, Phase, Read, Span, processor
 
 LONG_BREAK_DAYS = 14
 SPREAD_NEEDS_GAMES = 3
+REGULAR_SEASON = "regular"
 
 # Exponential memories by weight of the newest game: 0.03 remembers a season, 0.10 some ten games, 0.25 some four.
 _MEMORIES = {"03": 0.03, "10": 0.10, "25": 0.25}
@@ -30,6 +31,14 @@ def _averages() -> Iterator[Column]:
     for name in ("points", "minutes"):
         for games in (3, 5, 10, 20):
             yield Column(f"{name}_last_{games}", pl.Float64, name, ge=0, le=120, direction=_MORE, varies=True)
+
+
+def _regular_season() -> Iterator[Column]:
+    """What the population of accuracy is told by: published figures leave playoffs out, whose rotations are shorter."""
+    says = "in regular seasons alone; null: none yet"
+    yield Column("games_regular_season", pl.Float64, "games", says, max_null=None, ge=0)
+    yield Column("minutes_last_10_regular_season", pl.Float64, "minutes", says, max_null=None, ge=0, le=70)
+    yield Column("points_ewm_10_regular_season", pl.Float64, "points", says, max_null=None, ge=0, le=120)
 
 
 CONTRACT = Contract(
@@ -58,6 +67,7 @@ CONTRACT = Contract(
         Column("points_career", pl.Float64, "points", "since the history begins", ge=0, le=120, direction=_MORE),
         Column("points_per_minute_career", pl.Float64, "points a minute", ge=0, le=20, direction=_MORE),
         Column("games", pl.Float64, "games", "since the history begins", ge=1),
+        *_regular_season(),
         Column("games_season", pl.Float64, "games", ge=1, le=130),
         Column("games_with_team", pl.Float64, "games", "this season, for the team he is at", ge=1, le=130),
         Column("games_since_break", pl.Float64, "games", "since he last missed two weeks", ge=1, le=130),
@@ -76,6 +86,9 @@ CONTRACT = Contract(
         Column("top_five_ewm_15", pl.Float64, "share of games among the five with most minutes", ge=0, le=1),
     ),
 )
+
+
+REGULAR_SEASON_STATE = tuple(column.name for column in _regular_season())
 
 
 def everyone_who_played(inputs: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
@@ -106,11 +119,28 @@ def player_daily_cache(player_game_summary: pl.DataFrame, targets: pl.DataFrame)
             top_five=(pl.col("minutes_rank") <= 5).cast(pl.Float64),
         )
     )
-    states = games.with_columns(*_memories(), *_windows(), *_counts())
+    games = games.join(_in_regular_seasons(games), on=["player_id", "game_id"], how="left", maintain_order="left")
+    states = games.with_columns(*_memories(), *_windows(), *_counts(), *_carried(REGULAR_SEASON_STATE))
     states = states.with_columns(_ratios())
     return states.filter(pl.col("game_day").is_in(targets["game_day"].implode())).unique(
         ["player_id", "game_day"], keep="last", maintain_order=True
     )
+
+
+def _in_regular_seasons(games: pl.DataFrame) -> pl.DataFrame:
+    """REGULAR_SEASON_STATE after each game of a regular season, as if there were no others."""
+    return games.filter(pl.col("season_type") == REGULAR_SEASON).select(
+        "player_id",
+        "game_id",
+        games_regular_season=pl.int_range(1, pl.len() + 1).cast(pl.Float64).over("player_id"),
+        minutes_last_10_regular_season=pl.col("minutes").rolling_mean(10, min_samples=1).over("player_id"),
+        points_ewm_10_regular_season=_ewm("points", 0.10),
+    )
+
+
+def _carried(names: Iterable[str]) -> Iterator[pl.Expr]:
+    """State that other games leave as it was."""
+    yield from (pl.col(name).forward_fill().over("player_id") for name in names)
 
 
 def _ewm(column: str, weight: float) -> pl.Expr:

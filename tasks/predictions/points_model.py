@@ -15,6 +15,7 @@ import polars as pl
 from tasks.engine.plan import Frozen
 from tasks.precompute import ml_feature_store as store
 from tasks.precompute import player_composite_factors as factors
+from tasks.precompute.player_daily_cache import REGULAR_SEASON_STATE
 from tasks.predictions.active_roster import ACTIVE_FEATURES, with_active_roster
 from tasks.predictions.calibration import Calibration
 from tasks.predictions.distribution import SMALLEST_SIZE, Array, Spread
@@ -37,7 +38,7 @@ _SITUATION = (
     *(name for name in store.CONTEXT_FEATURES if name not in LINE_FEATURES),
     *("team_game_number", "team_rest_days", "opponent_team_rest_days", "season_share"),
 )
-_PLAYER = (*store.CACHE_FEATURES, *store.ZONE_FEATURES)
+_PLAYER = (*(name for name in store.CACHE_FEATURES if name not in REGULAR_SEASON_STATE), *store.ZONE_FEATURES)
 _OPPONENT = (
     *("recent_offensive_rating", "recent_defensive_rating", "recent_pace"),
     *("opponent_recent_offensive_rating", "opponent_recent_defensive_rating", "opponent_recent_pace"),
@@ -46,7 +47,7 @@ _OPPONENT = (
 )
 # First who plays how long, then what he scores beside those who should play: neither sees a line.
 MINUTES_FEATURES = (*_SITUATION, *_PLAYER, *_LINEUP)
-POINTS_FEATURES = (*_SITUATION, *_PLAYER, *_OPPONENT, *_GAME_FACTORS, *ACTIVE_FEATURES)
+POINTS_FEATURES = (*_SITUATION, *_PLAYER, *_OPPONENT, *_GAME_FACTORS, *_LINEUP, *ACTIVE_FEATURES)
 SPREAD_FEATURES = (
     *("expected_points", "projected_minutes", "points_sd_10", "minutes_sd_10", "games", "minutes_last_10"),
     *("games_missed", "days_since_played", "points_per_minute_ewm_03", "three_share", "active_minutes"),

@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from tasks.precompute.ml_feature_store import POPULATION_COLUMNS
 from tasks.predictions.distribution import Array
 from tasks.predictions.system import Night, System, terms
 
@@ -34,7 +35,7 @@ LIKENESS: dict[str, float] = {
     "minutes_scale": 1.0,
     "is_home": 0.2,
 }
-PAST_COLUMNS = ("game_day", "game_id", "player_id", "games", "minutes_last_10", *LIKENESS)
+PAST_COLUMNS = ("game_day", "game_id", "player_id", *POPULATION_COLUMNS, *LIKENESS)
 
 
 def _points(night: Night) -> Array:

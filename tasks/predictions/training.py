@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from tasks.precompute.ml_feature_store import ELIGIBLE_GAMES, ELIGIBLE_MINUTES
+from tasks.precompute.ml_feature_store import of_population
 from tasks.predictions.active_roster import with_active_roster
 from tasks.predictions.distribution import Array
 from tasks.predictions.out_of_time import ENSEMBLE, OutOfTime, learned, measured
@@ -55,9 +55,18 @@ _COMMON = {
     "verbose": -1,
 }
 MINUTES_TREES = {**_COMMON, "objective": "l1", "learning_rate": 0.08, "num_leaves": 31, "min_data_in_leaf": 200}
+# Splits at random thresholds make the trees differ: their mean is surer, and each costs less to grow.
 POINTS_TREES = {
-    **_COMMON, "objective": "huber", "alpha": 3.0, "learning_rate": 0.06, "num_leaves": 31, "min_data_in_leaf": 300,
-}  # fmt: skip
+    **_COMMON,
+    "feature_fraction": 0.7,
+    "extra_trees": True,
+    "objective": "huber",
+    "alpha": 3.0,
+    "learning_rate": 0.06,
+    "num_leaves": 31,
+    "min_data_in_leaf": 300,
+}
+POINTS_HALF_LIFE = dt.timedelta(days=3 * 365)  # a game so long ago counts half of a game of today
 SIZE_TREES = {
     **_COMMON,
     "feature_fraction": 1.0,
@@ -66,7 +75,7 @@ SIZE_TREES = {
     "num_leaves": 8,
     "min_data_in_leaf": 400,
 }
-MINUTES_ROUNDS, POINTS_ROUNDS, SIZE_ROUNDS = 150, 330, 120
+MINUTES_ROUNDS, POINTS_ROUNDS, SIZE_ROUNDS = 150, 450, 120
 NO_LESSONS = Lessons(blend=Blend(weights={}, own_share=1.0, price_pull=0.0), spreads={}, calibrations={})
 
 
@@ -104,8 +113,7 @@ def population(grid: pl.DataFrame) -> pl.DataFrame:
 
 def in_population() -> pl.Expr:
     """Whether a row belongs to the population."""
-    enough = (pl.col("games") >= ELIGIBLE_GAMES) & (pl.col("minutes_last_10") >= ELIGIBLE_MINUTES)
-    return enough & pl.col("points").is_not_null()
+    return of_population() & pl.col("points").is_not_null()
 
 
 def train(grid: pl.DataFrame, systems: tuple[System, ...]) -> tuple[PointsModel, Trained]:
@@ -121,10 +129,12 @@ def train(grid: pl.DataFrame, systems: tuple[System, ...]) -> tuple[PointsModel,
             "build more history (flows/history.py) or choose a later game day"
         )
     minutes, projected = _fit_minutes(grid)
-    rows = population(with_active_roster(grid.with_columns(projected_minutes=pl.Series(projected))))
+    squads = with_active_roster(grid.with_columns(projected_minutes=pl.Series(projected)))
+    played = squads.filter(pl.col("points").is_not_null())  # who is out of the population teaches something of it too
+    rows = population(played)
     cut = rows["game_day"][int(rows.height * (1 - OUT_OF_TIME_SHARE))]
     older, newer = rows.filter(pl.col("game_day") < cut), rows.filter(pl.col("game_day") >= cut)
-    provisional = _fit_points(older)
+    provisional = _fit_points(played.filter(pl.col("game_day") < cut))
     judged = newer.with_columns(expected_points=pl.Series(predict(provisional, newer, POINTS_FEATURES).clip(min=0.0)))
     actual = newer["points"].cast(pl.Float64).to_numpy()
     size = _fit_size(judged, actual)
@@ -132,11 +142,11 @@ def train(grid: pl.DataFrame, systems: tuple[System, ...]) -> tuple[PointsModel,
     seen = _out_of_time(PointsModel(minutes, provisional, size, NO_LESSONS), judged, older, actual, systems)
     earlier, later = seen.halves()
     tested = learned(earlier)
-    first, last = rows["game_day"].min(), rows["game_day"].max()
+    first, last = played["game_day"].min(), played["game_day"].max()
     assert isinstance(first, dt.date)
     assert isinstance(last, dt.date)
-    return PointsModel(minutes, _fit_points(rows), size, learned(seen)), Trained(
-        first=first, last=last, rows=rows.height, metrics=measured(tested, later), seen=seen, tested=tested
+    return PointsModel(minutes, _fit_points(played), size, learned(seen)), Trained(
+        first=first, last=last, rows=played.height, metrics=measured(tested, later), seen=seen, tested=tested
     )
 
 
@@ -161,7 +171,9 @@ def _fit_minutes(grid: pl.DataFrame) -> tuple[lightgbm.Booster, Array]:
 
 def _fit_points(rows: pl.DataFrame) -> lightgbm.Booster:
     points = rows["points"].cast(pl.Float64).to_numpy()
-    return _train(POINTS_TREES, POINTS_ROUNDS, matrix(rows, POINTS_FEATURES), points, POINTS_FEATURES)
+    days = rows["game_day"].to_physical().to_numpy()
+    age = (days.max() - days) / POINTS_HALF_LIFE.days
+    return _train(POINTS_TREES, POINTS_ROUNDS, matrix(rows, POINTS_FEATURES), points, POINTS_FEATURES, np.exp2(-age))
 
 
 def _fit_size(judged: pl.DataFrame, actual: Array) -> lightgbm.Booster:
@@ -171,9 +183,14 @@ def _fit_size(judged: pl.DataFrame, actual: Array) -> lightgbm.Booster:
 
 
 def _train(
-    trees: dict[str, object], rounds: int, columns: np.ndarray, values: np.ndarray, names: tuple[str, ...]
+    trees: dict[str, object],
+    rounds: int,
+    columns: np.ndarray,
+    values: np.ndarray,
+    names: tuple[str, ...],
+    weights: Array | None = None,
 ) -> lightgbm.Booster:
-    return _boosted(trees, rounds, _dataset(trees, columns, values, names))
+    return _boosted(trees, rounds, _dataset(trees, columns, values, names, weights))
 
 
 def _boosted(trees: dict[str, object], rounds: int, binned: lightgbm.Dataset) -> lightgbm.Booster:
@@ -183,11 +200,18 @@ def _boosted(trees: dict[str, object], rounds: int, binned: lightgbm.Dataset) ->
 
 
 def _dataset(
-    trees: dict[str, object], columns: np.ndarray, values: np.ndarray, names: tuple[str, ...]
+    trees: dict[str, object],
+    columns: np.ndarray,
+    values: np.ndarray,
+    names: tuple[str, ...],
+    weights: Array | None = None,
 ) -> lightgbm.Dataset:
     import lightgbm
 
-    return lightgbm.Dataset(columns, values, feature_name=list(names), params=trees, free_raw_data=False).construct()
+    dataset = lightgbm.Dataset(
+        columns, values, weight=weights, feature_name=list(names), params=trees, free_raw_data=False
+    )
+    return dataset.construct()
 
 
 def _out_of_time(

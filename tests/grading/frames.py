@@ -12,6 +12,7 @@ from tasks.catalog import registry
 from tasks.engine.contracts import ContractError
 from tasks.engine.plan import results_known_at, targets_frame
 from tasks.grading.prediction_grades import (
+    BASELINE,
     CONTRACT,
     FEATURE_COLUMNS,
     PREDICTION_COLUMNS,
@@ -69,8 +70,9 @@ def game(**changes: Any) -> Row:
 
 def features(**changes: Any) -> Row:
     """Enough games and minutes to count; the average says 25.0."""
-    row: Row = {"game_day": DAY, "game_id": GAME, "player_id": LEBRON, "games": 1_500, "minutes_last_10": 33.0}
-    return row | {"points_ewm_10": 25.0} | changes
+    row: Row = {"game_day": DAY, "game_id": GAME, "player_id": LEBRON}
+    state = {"games_regular_season": 1_500, "minutes_last_10_regular_season": 33.0, BASELINE: 25.0}
+    return row | state | changes
 
 
 # A team-mate's box score: that the Lakers' are in.

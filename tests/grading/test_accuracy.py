@@ -12,6 +12,7 @@ from scipy.stats import binomtest
 
 from tasks.grading.accuracy import EDGES, accuracy, by_edge, calibration, wilson
 from tasks.grading.accuracy_daily import CONTRACT as DAILY
+from tasks.grading.prediction_grades import BASELINE
 from tests.grading.frames import DAY, GAME, TEAM_MATE, Row, features, game, grades, prediction, result
 
 UNPRICED = {"line": None, "line_snapshot_at": None, "over_probability": None, "edge": None}
@@ -24,7 +25,7 @@ def evening(*players: dict[str, Any], day: dt.date = DAY) -> pl.DataFrame:
         changes = dict(given)
         who = {"player_id": number, "game_day": day}
         results.append(result(**who, points=changes.pop("points")))
-        store.append(features(**who, points_ewm_10=changes.pop("ewm", 25.0)))
+        store.append(features(**who, **{BASELINE: changes.pop("ewm", 25.0)}))
         predictions.append(_priced(prediction(**who, **changes)))
     return grades(day, predictions=predictions, results=results, store=store, schedule=[game(game_day=day)])
 
@@ -58,7 +59,7 @@ def test_the_line_and_the_average_are_measured_on_the_same_rows_or_not_at_all() 
     lined = only(measured, population="with_line")
     assert (lined["n"], lined["mae"], lined["line_mae"]) == (2, 4.0, pytest.approx((4.5 + 3.5) / 2))
     partly = evening({"points": 20}, {"points": 40}).with_columns(
-        points_ewm_10=pl.when(pl.col("actual_points") == 20).then("points_ewm_10")
+        pl.when(pl.col("actual_points") == 20).then(BASELINE).alias(BASELINE)
     )
     assert only(accuracy(partly), population="all")["ewm_mae"] is None
 

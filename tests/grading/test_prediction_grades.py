@@ -17,7 +17,7 @@ from tasks.engine.ledger import Ledger, State
 from tasks.engine.plan import results_known_at, targets_frame
 from tasks.engine.processor import Mode
 from tasks.engine.runner import Job, Outcome, Shop, run_processor
-from tasks.grading.prediction_grades import LEVEL_COLUMNS, waiting
+from tasks.grading.prediction_grades import BASELINE, LEVEL_COLUMNS, waiting
 from tasks.predictions.distribution import NINE_LEVELS, pinball_loss
 from tests.grading.frames import (
     DAY,
@@ -49,7 +49,7 @@ def test_a_grade_says_how_far_off_and_on_which_side_of_the_line() -> None:
     row = grade()
     assert of(row, "actual_points", "actual_minutes", "error", "absolute_error") == (30, 36.0, -4.0, 4.0)
     assert of(row, "covered_80", "over_result", "outcome", "void_reason") == (True, "OVER", "WIN", None)
-    assert of(row, "in_population", "has_line", "points_ewm_10", "season") == (True, True, 25.0, "2025-26")
+    assert of(row, "in_population", "has_line", BASELINE, "season") == (True, True, 25.0, "2025-26")
     assert of(row, "model_id", "release", "degraded") == ("points-2025-12-28-abc", "sha256:abc", False)
 
 
@@ -194,14 +194,15 @@ def test_graded_void_and_waiting_are_all_predictions() -> None:
 @pytest.mark.parametrize(
     ("store", "schedule", "counts"),
     [
-        (features(games=5, minutes_last_10=10.0), game(), True),
-        (features(games=4), game(), False),
-        (features(minutes_last_10=9.9), game(), False),
+        (features(games_regular_season=5, minutes_last_10_regular_season=10.0), game(), True),
+        (features(games_regular_season=4), game(), False),
+        (features(minutes_last_10_regular_season=9.9), game(), False),
         (features(), game(season_type="playoffs"), False),
         (features(), game(season_type="cup"), False),
+        (features(games_regular_season=None), game(), False),
         (features(player_id=TATUM), game(), None),
     ],
-    ids=["just enough", "4 games", "9.9 minutes", "playoffs", "cup final", "features unknown"],
+    ids=["just enough", "4 games", "9.9 minutes", "playoffs", "cup final", "playoffs alone", "features unknown"],
 )
 def test_the_population_is_the_one_in_which_accuracy_is_stated(store: Row, schedule: Row, counts: bool | None) -> None:
     assert grade(store=[store], schedule=[schedule])["in_population"] is counts

@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 import pytest
 
+from tasks.grading.prediction_grades import BASELINE
 from tasks.publishing.accuracy_bars import Held
 from tasks.publishing.accuracy_report import Evidence, accuracy_of, accuracy_report
 from tests.publishing.test_accuracy_report import WRITTEN, grade, grades
@@ -30,8 +31,8 @@ def test_an_error_is_held_against_its_bar_at_the_bars_decimals(error: float, sho
 
 
 def test_this_seasons_error_is_held_against_the_average_on_the_same_rows() -> None:
-    enough = bars(trees(4.0, "2025-26", points_ewm_10=24.14))["LightGBM, MAE, less the weighted average's", "2025-26"]
-    short = bars(trees(4.0, "2025-26", points_ewm_10=24.13))["LightGBM, MAE, less the weighted average's", "2025-26"]
+    enough = bars(trees(4.0, "2025-26", **{BASELINE: 24.14}))["LightGBM, MAE, less the weighted average's", "2025-26"]
+    short = bars(trees(4.0, "2025-26", **{BASELINE: 24.13}))["LightGBM, MAE, less the weighted average's", "2025-26"]
     assert (enough.figure, enough.holds) == ("−0.140", True)
     assert (short.figure, short.holds) == ("−0.130", False)
 

@@ -20,7 +20,7 @@ from blocks.objects import LocalObjects
 from blocks.warehouse import LocalWarehouse
 from blocks.workspace import ORIGIN
 from flows.accuracy import accuracy, cli, write_report
-from tasks.grading.prediction_grades import CONTRACT
+from tasks.grading.prediction_grades import BASELINE, CONTRACT
 from tasks.predictions.models import ModelStore
 from tasks.predictions.points_model import LIBRARIES
 from tasks.publishing import charts
@@ -66,7 +66,7 @@ def grade(predicted: float, actual: int | None, line: float | None = None, **cha
         "over_result": over,
         "outcome": "NO_BET" if not bet else "VOID" if actual is None else settled,
         "in_population": actual is not None,
-        "points_ewm_10": predicted + 4,
+        BASELINE: predicted + 4,
         "feature_quality": 90.0,
         "model_id": "points-2024-11-04-aaaaaaaaaaaa",
         **changes,

@@ -1,0 +1,99 @@
+"""With and without: what a player did beside a line-up like tonight's, against what was expected of him then."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+# Two line-ups that differ by players of so many minutes count e times less as alike: once strictly, once loosely.
+UNLIKE_MINUTES: Mapping[str, float] = {"alike": 15.0, "loosely_alike": 40.0}
+HALF_LIFE_GAMES = 25.0
+SHRINKS_LIKE_GAMES = 1.0  # nothing special happened in so many games beside the same line-up
+_MEASURES = ("minutes", "rate", "points", "games")
+
+# Feature name, unit, meaning.
+SPLIT_FEATURES: dict[str, tuple[str, str]] = {
+    f"{how}_{measure}": (unit, says)
+    for how in UNLIKE_MINUTES
+    for measure, (unit, says) in {
+        "minutes": ("minutes", "above those expected, beside line-ups like tonight's"),
+        "rate": ("points", "above those his minutes were worth, beside line-ups like tonight's"),
+        "points": ("points", "above those expected, beside line-ups like tonight's"),
+        "games": ("games", "of this season and team that these were seen in, weighted"),
+    }.items()
+}
+
+
+def with_lineup_splits(rows: pl.DataFrame, past: pl.DataFrame) -> pl.DataFrame:
+    """`rows` of whole squads with SPLIT_FEATURES, from the team's games of the season on days before each row's own.
+
+    `rows` carry `availability` and `minutes_if_playing`; `past`, one row per player who played, the `minutes` and
+    `points` of the game, and what was expected before it: `minutes_if_playing` and `points_per_minute_ewm_03`.
+    A player's own presence makes no line-up more alike, and null is what no earlier game says anything about.
+    """
+    keys = ["team_id", "season"]
+    earlier = past.partition_by(keys, as_dict=True)
+    splits = [
+        split
+        for key, coming in rows.partition_by(keys, as_dict=True, maintain_order=True).items()
+        if key in earlier
+        for split in _of_team(coming, earlier[key])
+    ]
+    schema = {"game_id": pl.String, "player_id": pl.Int64} | dict.fromkeys(SPLIT_FEATURES, pl.Float64)
+    found = pl.concat([pl.DataFrame(schema=schema), *splits])
+    return rows.join(found, on=["game_id", "player_id"], how="left", maintain_order="left")
+
+
+def _of_team(coming: pl.DataFrame, past: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    """The splits of one team's players in each of its coming games of one season that has games before it."""
+    games = past.select("game_day", "game_id").unique().sort("game_day", "game_id")
+    players = pl.concat([coming["player_id"], past["player_id"]]).unique().sort()
+    game_of, player_of = _positions(games["game_id"]), _positions(players)
+    cell = [game_of[game] for game in past["game_id"]], [player_of[player] for player in past["player_id"]]
+
+    def grid(values: pl.Series) -> Array:
+        cells = np.full((games.height, len(players)), np.nan)
+        cells[cell] = values
+        return cells
+
+    minutes, points = grid(past["minutes"]), grid(past["points"].cast(pl.Float64))
+    expected, rate = grid(past["minutes_if_playing"]), grid(past["points_per_minute_ewm_03"])
+    surprises = np.stack([minutes - expected, points - minutes * rate, points - expected * rate])
+    played: Mask = np.isfinite(minutes)
+    usable: Mask = np.logical_and.reduce(np.isfinite(surprises))
+    surprises = np.where(usable, surprises, 0.0)
+    days = games["game_day"]
+    for tonight in coming.sort("player_id").partition_by("game_id", maintain_order=True):
+        seen = int((days < tonight["game_day"].first()).sum())
+        if not seen:
+            continue
+        at = [player_of[player] for player in tonight["player_id"]]
+        weight = tonight["minutes_if_playing"].fill_null(0.0).to_numpy()
+        unlike = weight * np.abs(tonight["availability"].to_numpy() - played[:seen, at])
+        apart = unlike.sum(axis=1, keepdims=True) - unlike
+        age = np.arange(seen - 1.0, -1.0, -1.0)[:, None]
+        yield tonight.select("game_id", "player_id").with_columns(*_splits(apart, age, at, usable, surprises))
+
+
+def _splits(apart: Array, age: Array, at: list[int], usable: Mask, surprises: Array) -> list[pl.Series]:
+    """Means over the games seen, by likeness and age, drawn to nothing where few games are alike."""
+    seen = len(apart)
+    columns = []
+    for how, scale in UNLIKE_MINUTES.items():
+        weight = np.exp(-apart / scale) * np.exp2(-age / HALF_LIFE_GAMES) * usable[:seen, at]
+        games = weight.sum(axis=0)
+        means = (weight * surprises[:, :seen, at]).sum(axis=1) / (games + SHRINKS_LIKE_GAMES)
+        columns += [
+            pl.Series(f"{how}_{measure}", values) for measure, values in zip(_MEASURES, [*means, games], strict=True)
+        ]
+    return columns
+
+
+def _positions(values: pl.Series) -> dict[object, int]:
+    return {value: at for at, value in enumerate(values)}
