@@ -46,13 +46,17 @@ _HINDSIGHT = re.compile(r"in hindsight \((\w+)\)")
 
 
 class AccuracyReport(Frozen):
-    """Where the page was written, the same as markdown, the headline's rows, and the reasons to suspect leakage."""
+    """Where the page was written, the same as markdown, the headline's rows, and the reasons to suspect leakage.
+
+    `explained`: accuracy too good to be true, but by hindsight that the predictions are known to have had.
+    """
 
     path: Path
     markdown: str
     headline: tuple[dict[str, Any], ...]
     bars: tuple[dict[str, Any], ...]
     suspicions: tuple[str, ...]
+    explained: tuple[str, ...] = ()
 
 
 @flow(name="accuracy", flow_run_name="accuracy report")
@@ -78,7 +82,8 @@ def write_report(homes: Sequence[Path], variants: Sequence[str] | None = None, o
         markdown=markdown(page),
         headline=tuple(measured.headline.to_dicts()),
         bars=tuple(asdict(bar) for bar in measured.bars),
-        suspicions=tuple(map(str, measured.suspicions)),
+        suspicions=tuple(str(suspicion) for suspicion in measured.suspicions if suspicion.explained is None),
+        explained=tuple(str(suspicion) for suspicion in measured.suspicions if suspicion.explained is not None),
     )
 
 
@@ -159,6 +164,8 @@ def show(console: Console, report: AccuracyReport) -> None:
         console.print(_bars(report.bars))
     for suspicion in report.suspicions:
         console.print(Text(suspicion, style="bold red"), soft_wrap=True)
+    for suspicion in report.explained:
+        console.print(Text(suspicion, style="yellow"), soft_wrap=True)
     console.print(f"report: {report.path}", soft_wrap=True, highlight=False)
 
 
@@ -218,7 +225,8 @@ def main(
 ) -> None:
     """Write how good the predictions are as one HTML file, and print the headline.
 
-    Exit code 0: written. 1: written, and something is probable leakage. 2: something that you can put right.
+    Exit code 0: written. 1: written, and something is probable leakage that no hindsight explains. 2: something that
+    you can put right.
     """
     console = Console()
     try:
@@ -228,7 +236,7 @@ def main(
         raise typer.Exit(2) from None
     if json_file is not None:
         json_file.parent.mkdir(parents=True, exist_ok=True)
-        rows = {"headline": report.headline, "bars": report.bars, "suspicions": report.suspicions}
+        rows = report.model_dump(include={"headline", "bars", "suspicions", "explained"})
         json_file.write_text(json.dumps(rows, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     show(console, report)
     if report.suspicions:

@@ -179,7 +179,11 @@ def _report(
         waiting=without,
         outcomes=tuple(outcomes),
         accuracy=measured,
-        suspicions=suspicions(measured, simulated=is_simulated(run.data)),
+        suspicions=suspicions(
+            measured,
+            simulated=is_simulated(run.data),
+            perfect_report=run.information == Information.PERFECT_REPORT,
+        ),
     )
     if measured.height:
         create_table_artifact(measured.to_dicts(), key="accuracy", description=_counts(report))

@@ -85,7 +85,9 @@ def accuracy_of(evidence: Evidence) -> Accuracy:
     found = [
         suspicion
         for (variant,), part in headline.partition_by(VARIANT, as_dict=True, maintain_order=True).items()
-        for suspicion in suspicions(part, simulated=variant in evidence.simulated)
+        for suspicion in suspicions(
+            part, simulated=variant in evidence.simulated, perfect_report=variant == PERFECT_REPORT
+        )
     ]
     real = ~pl.col(VARIANT).is_in(sorted(evidence.simulated))
     return Accuracy(evidence, rows, headline, tuple(found), held(headline.filter(real), rows.filter(real)))
@@ -116,9 +118,12 @@ def _subtitle(accuracy: Accuracy) -> str:
 
 
 def _verdict(found: tuple[Suspicion, ...]) -> Verdict:
+    reasons = tuple(_suspected(suspicion) for suspicion in found)
+    if any(suspicion.explained is None for suspicion in found):
+        return Verdict(False, "Probable leakage: too good to be true until explained, and not to be promoted", reasons)
     if found:
-        says = "Probable leakage: too good to be true until explained, and not to be promoted"
-        return Verdict(False, says, tuple(_suspected(suspicion) for suspicion in found))
+        says = "No sign of leakage in what could be known in the morning; too good to be true is only hindsight"
+        return Verdict(True, says, reasons)
     return Verdict(
         True,
         f"No sign of leakage: no system errs by less than {LOWEST_MAE} points, beats the line by more than "
@@ -127,7 +132,8 @@ def _verdict(found: tuple[Suspicion, ...]) -> Verdict:
 
 
 def _suspected(suspicion: Suspicion) -> str:
-    return f"{start(suspicion.system)}, {suspicion.rule.value}: {suspicion.found}"
+    reason = "" if suspicion.explained is None else f". Explained: {suspicion.explained}"
+    return f"{start(suspicion.system)}, {suspicion.rule.value}: {suspicion.found}{reason}"
 
 
 def _tiles(headline: pl.DataFrame) -> Iterator[Tile]:

@@ -113,3 +113,25 @@ def test_a_model_that_knows_the_result_is_found_out() -> None:
     )
     assert {item.rule for item in suspicions(accuracy(leaking))} == set(Rule)
     assert many["game_day"].unique().to_list() == [DAY]
+
+
+@pytest.mark.parametrize(
+    ("lead", "hindsight", "explained"),
+    [(0.04, True, True), (0.129, True, True), (0.14, True, False), (0.04, False, False)],
+    ids=["as the report is worth", "just so", "more than it is worth", "without the report"],
+)
+def test_a_lead_is_explained_by_a_perfect_report_as_far_as_it_is_worth(
+    lead: float, hindsight: bool, explained: bool
+) -> None:
+    rows = pl.DataFrame([LINED | {"mae": LINED["line_mae"] - lead}], infer_schema_length=None)
+    (found,) = suspicions(rows, perfect_report=hindsight)
+    assert (found.explained is not None) is explained
+    assert ("hindsight: MAE" in str(found), "probably leakage" in str(found)) == (explained, not explained)
+
+
+def test_a_perfect_report_explains_neither_a_small_error_nor_too_many_bets_won() -> None:
+    rows = pl.DataFrame(
+        [HONEST | {"mae": 4.4}, LINED | {"mae": 4.97, "bets": 900, "hit_rate": 0.7}], infer_schema_length=None
+    )
+    found = {item.rule: item.explained is None for item in suspicions(rows, perfect_report=True)}
+    assert found == {Rule.ERROR_TOO_LOW: True, Rule.LINE_BEATEN_BY_TOO_MUCH: False, Rule.TOO_MANY_BETS_WON: True}

@@ -403,6 +403,26 @@ def test_probable_leakage_is_written_shown_and_exit_code_1(tmp_path: Path) -> No
     assert "Probable leakage" in out.read_text()
 
 
+def test_a_lead_by_a_perfect_report_is_shown_as_hindsight_and_fails_nothing(tmp_path: Path) -> None:
+    # 4.9 points off where the line is 5 off: no more than such a report is worth.
+    leading = [grade(20 + side * 0.1, 20 + side * 5, 20) for side in (1, -1)] * 1_000
+    home, out, figures = workspace(tmp_path / "home", *leading), tmp_path / "report.html", tmp_path / "report.json"
+
+    def report_as(variant: str) -> tuple[int, str, list[str], list[str]]:
+        code, said = run("--home", home, "--variant", variant, "--out", out, "--json", figures)
+        found = json.loads(figures.read_text())
+        return code, said, found["suspicions"], found["explained"]
+
+    code, said, suspected, explained = report_as("perfect report")
+    assert (code, suspected, len(explained)) == (0, [], 1)
+    assert "line beaten by too much, hindsight: MAE 4.900 against the line's 5.000" in said
+    page = out.read_text()
+    assert "only hindsight" in page
+    assert "who sits was derived from who played" in page
+    code, _, suspected, explained = report_as("no news")
+    assert (code, len(suspected), explained) == (1, 1, [])
+
+
 def test_a_model_that_this_code_cannot_read_leaves_its_importance_out(tmp_path: Path) -> None:
     home = workspace(tmp_path / "home", *KNOWN)
     ModelStore(LocalObjects(folder=home / "models")).save(
