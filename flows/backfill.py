@@ -28,6 +28,7 @@ from flows.grade import GradeReport, GradingFailed, NothingToGrade, grade_run, s
 from flows.history import HistoryFailed, HistoryMissing, beginning, build_tables
 from flows.home import HOME
 from flows.narration import narrate
+from flows.progress import Pace, progress_bar
 from flows.run import Run, code_fingerprint, new_run_id
 from flows.slate import slate
 from flows.terminal import local_run
@@ -105,13 +106,16 @@ def backfill(
 
     schedule = slate(run).filter(is_played() & (pl.col("game_day") >= start))
     groups = periods(cutoffs(schedule), refit)
-    for done, (days, made) in enumerate(_predicted(run, groups, workers, dask), start=1):
+    there = set(run.workspace.warehouse.partitions("predictions"))
+    pace = Pace(total=schedule["game_day"].n_unique(), there=sum(day in there for days in groups for day, _ in days))
+    for days, made in _predicted(run, groups, workers, dask):
         failed = [outcome for outcome in made if not outcome.state.usable]
         if failed:
             raise BackfillFailed(f"{days[0][0]} to {days[-1][0]}: {failed[0].error}")
         rows = sum(outcome.rows for outcome in made)
         what = f"{rows:,} rows anew" if made else "all there already"
-        narrate(f"{days[0][0]} to {days[-1][0]}", "predicted", f"{what}; {done} of {len(groups)} periods")
+        pace.advance(sum(day not in there for day, _ in days))
+        narrate(f"{days[0][0]} to {days[-1][0]}", "predicted", f"{what}; {pace.says()}")
     return grade_run(run, start, end)
 
 
@@ -232,7 +236,7 @@ def main(
     """
     console = Console()
     try:
-        with local_run(console):
+        with local_run(console), progress_bar(console):
             report = backfill(start.date(), end.date(), refit, data, home, information, workers, seasons, dask)
     except (BackfillFailed, HistoryFailed, GradingFailed) as error:
         console.print(f"[bold red]failed:[/] {error}", soft_wrap=True, highlight=False)

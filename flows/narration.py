@@ -11,7 +11,9 @@ from prefect.exceptions import MissingContextError
 from prefect.logging import get_run_logger
 
 Listener = Callable[[str, str, str], None]
+Meter = Callable[[int, int], None]
 _LISTENER: ContextVar[Listener | None] = ContextVar("listener", default=None)
+_METER: ContextVar[Meter | None] = ContextVar("meter", default=None)
 
 
 def narrate(what: str, state: str, detail: str = "") -> None:
@@ -34,3 +36,34 @@ def listening(listener: Listener) -> Iterator[None]:
         yield
     finally:
         _LISTENER.reset(token)
+
+
+@contextmanager
+def overhearing(listener: Listener) -> Iterator[None]:
+    """Hear what is narrated inside the block after whoever listens already."""
+    first = _LISTENER.get()
+
+    def both(what: str, state: str, detail: str) -> None:
+        if first is not None:
+            first(what, state, detail)
+        listener(what, state, detail)
+
+    with listening(both):
+        yield
+
+
+def measure(done: int, total: int) -> None:
+    """Say how many pieces of a long run are done, to whoever measures it."""
+    meter = _METER.get()
+    if meter is not None:
+        meter(done, total)
+
+
+@contextmanager
+def measuring(meter: Meter) -> Iterator[None]:
+    """Hear of what is measured inside the block."""
+    token = _METER.set(meter)
+    try:
+        yield
+    finally:
+        _METER.reset(token)
