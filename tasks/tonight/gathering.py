@@ -225,7 +225,8 @@ class _Look:
         return frame.filter("eligible")
 
     def _accuracy(self) -> pl.DataFrame:
-        days = [day for day in self.warehouse.partitions(ACCURACY) if day >= self.game_day - ACCURACY_DAYS]
+        first = self.game_day - ACCURACY_DAYS
+        days = [day for day in self.warehouse.partitions(ACCURACY) if first <= day <= self.game_day]
         return self._read(ACCURACY, days)
 
     def _anything(self) -> bool:
