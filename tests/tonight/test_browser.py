@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import shutil
 import threading
 from collections.abc import Callable, Iterator
@@ -22,7 +23,7 @@ from tasks.tonight.compose import tonight
 from tasks.tonight.snapshot import Stamp, Tonight
 from tests.leagues import DAY
 from tests.prefect_server import free_port, wait_for
-from tests.tonight.nights import at, manifest, night, run, schedule
+from tests.tonight.nights import at, graded, manifest, night, run, schedule
 from tests.tonight.test_page import player
 
 pytestmark = pytest.mark.slow
@@ -165,6 +166,28 @@ def test_predictions_are_sorted_and_filtered_and_stay_so_when_the_page_changes(b
         page.wait_for_selector(".verdict.degraded", timeout=15_000)
         assert page.evaluate(names) == expected
         assert page.evaluate("document.activeElement.id") == "filter"
+
+
+@pytest.mark.parametrize("viewport", [{"width": 1280, "height": 900}, PHONE], ids=["desk", "phone"])
+def test_graded_days_are_drawn_beside_the_line_and_can_be_read_as_numbers(
+    browser: Any, tmp_path: Path, viewport: dict[str, int]
+) -> None:
+    graded(tmp_path)
+    with served(Board(tmp_path, clock=lambda: at(14))) as url, opened(browser, url, viewport=viewport) as page:
+        section = page.locator("section", has=page.locator("#accuracy"))
+        even = sum((DAY - dt.timedelta(days=n)).day % 2 == 0 for n in range(31))
+        mean = (5.2 * even + 5.0 * (31 - even)) / 31
+        worse = sum((DAY - dt.timedelta(days=n)).day % 2 == 0 for n in range(1, 31))
+        said = section.inner_text()
+        assert f"ours {mean:.2f}, the line's 5.10; better than the line on {30 - worse} of 30 days" in said
+        drawn = {name: page.get_attribute(f"polyline.{name}", "points").split() for name in ("ours", "line")}
+        assert {name: len(points) for name, points in drawn.items()} == {"ours": 31, "line": 30}
+        heights = {float(point.split(",")[1]) for point in drawn["ours"]}
+        assert min(heights) < float(drawn["line"][0].split(",")[1]) < max(heights)
+        page.locator("summary").press("Enter")
+        assert section.locator("tbody tr").count() == 31
+        assert section.locator("tbody tr").last.inner_text().split() == [str(DAY), "100", "5.00", "–"]
+        assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
 
 
 def test_the_first_key_leads_past_the_header(browser: Any, tmp_path: Path) -> None:

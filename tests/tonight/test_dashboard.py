@@ -10,11 +10,12 @@ import pytest
 from fastapi.testclient import TestClient
 
 from flows.dashboard import Board, _changes, app_of, version_of
+from flows.glance import glance
 from flows.proofs import stamps_of
 from tasks.engine.expected import ExpectedOutputs, GameDay
 from tasks.engine.ledger import Ledger
 from tests.leagues import DAY
-from tests.tonight.nights import at
+from tests.tonight.nights import at, graded
 
 
 @pytest.fixture
@@ -119,3 +120,12 @@ def test_a_refused_worker_is_told_with_both_identities_until_its_pool_is_polled_
     assert refused.refused == "manifest.role: expected role precompute, found role analytics"
     [polled] = stamps_of(events, {"precompute": "READY"})
     assert polled.refused == ""
+
+
+def test_the_accuracy_is_that_of_the_30_days_before_the_day_that_is_shown(tmp_path: Path) -> None:
+    """Of one system, on the players who had a line; what came after that night is not of it."""
+    graded(tmp_path)
+    accuracy = glance(tmp_path, DAY, at(14), season=True).accuracy
+    assert [day.game_day for day in accuracy] == [DAY - dt.timedelta(days=n) for n in range(30, -1, -1)]
+    assert {day.error for day in accuracy} == {5.0, 5.2}
+    assert [day.line_error for day in accuracy[-2:]] == [5.1, None]
