@@ -9,7 +9,6 @@ own.
 from __future__ import annotations
 
 import builtins
-import dis
 import enum
 import importlib
 import importlib.util
@@ -18,6 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
+
+from .instructions import CONSTANTS, Step, line_of, steps_of
 
 IMPLICIT_CLASS_NAMES = {"__name__", "__qualname__", "__module__", "__annotations__", "__classdict__"}
 _UNKNOWN = object()
@@ -88,27 +89,31 @@ class _Linker:
     assigned: set[str] = field(default_factory=set)
 
     def check(self, code: CodeType) -> Iterator[Fault]:
-        parts = [(part, list(dis.get_instructions(part))) for part in _all_code(code)]
-        self.assigned = {str(step.argval) for _, steps in parts for step in steps if step.opname == "STORE_GLOBAL"}
+        parts = [(part, steps_of(part)) for part in _all_code(code)]
+        self.assigned = {step.argval for _, steps in parts for step in steps if step.opname == "STORE_GLOBAL"}
         for part, steps in parts:
             yield from self._walk(part, steps)
 
-    def _walk(self, code: CodeType, steps: list[dis.Instruction]) -> Iterator[Fault]:
-        stored = [i.argval for i in steps if i.opname.startswith("STORE_")]
+    def _walk(self, code: CodeType, steps: list[Step]) -> Iterator[Fault]:
+        stored = [step.argval for step in steps if step.opname.startswith("STORE_")]
         local: dict[str, Any] = {}
         value: Any = _UNKNOWN  # what the last instruction left on the stack, if it is a module or an enum
-        chain, line = "", code.co_firstlineno
+        chain = ""
         importing: Any = _UNKNOWN
         dotted = False
+
+        def fault(kind: str, text: str) -> Fault:
+            return Fault(kind, f"{self.path}:{line_of(code, step)}", text)
+
         for index, step in enumerate(steps):
-            if step.positions is not None and step.positions.lineno:
-                line = step.positions.lineno
-            where, name = f"{self.path}:{line}", step.argval
+            name = step.argval
             match step.opname:
+                case "OTHER":
+                    value = _UNKNOWN
                 case "LOAD_GLOBAL" | "LOAD_NAME":
-                    value, chain = self._global(name, code, stored), str(name)
+                    value, chain = self._global(name, stored), str(name)
                     if value is None:
-                        yield Fault("name", where, f"name {name!r} is not defined")
+                        yield fault("name", f"name {name!r} is not defined")
                         value = _UNKNOWN
                     elif isinstance(value, _Value):
                         value = value.value
@@ -116,17 +121,17 @@ class _Linker:
                     chain = f"{chain}.{name}"
                     found = _attribute(value, name)
                     if found is _UNKNOWN and not self.world.is_optional(chain):
-                        yield Fault("attribute", where, f"{chain}: {_describe(value)} has no {name!r}")
+                        yield fault("attribute", f"{chain}: {_describe(value)} has no {name!r}")
                     value = found
                 case "IMPORT_NAME":
                     importing = value = _UNKNOWN
                     target = self._target(name, steps, index)
-                    fault, importing = self._import(target, where)
+                    error, importing = self._import(target)
                     # `import a.b as c` leaves a, then takes b from it; `from a.b import c` leaves a.b
                     dotted = not _import_operands(steps, index)[1]
                     chain = target.partition(".")[0] if dotted else target
-                    if fault:
-                        yield fault
+                    if error:
+                        yield fault(*error)
                     elif importing is not _UNKNOWN:
                         importing = value = importlib.import_module(chain)
                 case "IMPORT_FROM":
@@ -134,9 +139,9 @@ class _Linker:
                     if importing is not _UNKNOWN:
                         value = self._member(importing, name)
                         if value is _UNKNOWN and not self.world.is_optional(f"{importing.__name__}.{name}"):
-                            yield Fault("import", where, f"cannot import {name!r} from {importing.__name__}")
+                            yield fault("import", f"cannot import {name!r} from {importing.__name__}")
                         elif isinstance(value, ModuleType) and self.world.is_unshipped(value.__name__):
-                            yield Fault("unshipped", where, f"{value.__name__} is not shipped by this role")
+                            yield fault("unshipped", f"{value.__name__} is not shipped by this role")
                         if dotted and isinstance(value, ModuleType):
                             importing = value
                 case "STORE_FAST" | "STORE_DEREF" if stored.count(name) == 1:
@@ -144,36 +149,33 @@ class _Linker:
                     value = _UNKNOWN
                 case "LOAD_FAST" | "LOAD_FAST_CHECK" | "LOAD_FAST_BORROW" | "LOAD_DEREF" if name in local:
                     value, chain = local[name], str(name)
-                case "CACHE" | "EXTENDED_ARG" | "NOP":
-                    continue
                 case _:
                     value = _UNKNOWN
 
-    def _global(self, name: str, code: CodeType, stored: list[Any]) -> Any:
-        """The value behind a global name: `_Value`, `_UNKNOWN` if it exists but is not ours to follow, None
-        if not.
-        """
+    def _global(self, name: str, stored: list[Any]) -> Any:
+        """The value behind a global name: `_Value`, `_UNKNOWN` if it exists but is not ours to follow, None if not."""
         namespace = vars(self.module)
         if name in namespace:
             return _Value(namespace[name])
         if hasattr(builtins, name) or name in self.assigned or name in IMPLICIT_CLASS_NAMES or name in stored:
             return _UNKNOWN
-        return None if code.co_name != "<module>" else _UNKNOWN  # the module's own lines have just run
+        return None
 
-    def _target(self, name: str, steps: list[dis.Instruction], index: int) -> str:
+    def _target(self, name: str, steps: list[Step], index: int) -> str:
         level = _import_operands(steps, index)[0]
         package = self.module.__package__ or ""
         return importlib.util.resolve_name("." * level + name, package) if level else name
 
-    def _import(self, target: str, where: str) -> tuple[Fault | None, Any]:
+    def _import(self, target: str) -> tuple[tuple[str, str] | None, Any]:
+        """What is wrong with an import (kind and text of a fault), and the module if nothing is."""
         if self.world.is_unshipped(target):
-            return Fault("unshipped", where, f"{target} is not shipped by this role"), _UNKNOWN
+            return ("unshipped", f"{target} is not shipped by this role"), _UNKNOWN
         try:
             return None, importlib.import_module(target)
         except Exception as error:
             if self.world.is_optional(target):
                 return None, _UNKNOWN
-            return Fault("import", where, f"import {target}: {type(error).__name__}: {error}"), _UNKNOWN
+            return ("import", f"import {target}: {type(error).__name__}: {error}"), _UNKNOWN
 
     def _member(self, module: Any, name: str) -> Any:
         if name == "*":
@@ -221,8 +223,8 @@ def _describe(value: Any) -> str:
     return f"module {value.__name__}" if isinstance(value, ModuleType) else f"enum {value.__qualname__}"
 
 
-def _import_operands(steps: list[dis.Instruction], index: int) -> tuple[int, tuple[str, ...]]:
+def _import_operands(steps: list[Step], index: int) -> tuple[int, tuple[str, ...]]:
     """Level and from-list of the IMPORT_NAME at `index`: the two constants pushed before it."""
-    pushed = [s.argval for s in steps[max(0, index - 6) : index] if s.opname in {"LOAD_CONST", "LOAD_SMALL_INT"}]
-    level, names = pushed[-2:] if len(pushed) >= 2 else (0, None)
+    pushed = [step.argval for step in steps[max(0, index - 2) : index] if step.opname in CONSTANTS]
+    level, names = pushed if len(pushed) == 2 else (0, None)
     return (level if isinstance(level, int) else 0), (names if isinstance(names, tuple) else ())

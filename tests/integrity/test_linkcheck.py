@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import argparse
+import asyncio.base_events
+import dis
+import inspect
 import sys
 import textwrap
 import uuid
 from pathlib import Path
+from types import CodeType, ModuleType
+from typing import Any
 
 import pytest
 
+from deployments.integrity import linkcheck
+from deployments.integrity.instructions import CONSTANTS, LOCALS, NAMES, OTHER, PAIRS, UNSEEN, line_of, steps_of
 from deployments.integrity.linkcheck import Fault, check_modules
 
 
@@ -69,6 +77,12 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):  # type: ignore[no
         ),
         pytest.param("import", "raise SystemExit(3)\n", id="exits-at-import"),
         pytest.param("import", "from . import nothing_here\n", id="relative-import"),
+        pytest.param(
+            "name",
+            "class A:\n    def f(self):\n        self.storage = storage.Client()\n",
+            id="under-the-name-of-an-attribute",
+        ),
+        pytest.param("name", "if __name__ == '__main__':\n    mian()\n", id="on-a-path-of-the-module-not-taken"),
         pytest.param("name", "X = 1\ndel X\n\ndef f():\n    return X\n", id="deleted"),
     ],
 )
@@ -143,3 +157,27 @@ def test_an_absence_that_is_intended_can_be_declared(package) -> None:  # type: 
     text = "def f():\n    import no_such_thing.sub\n    from another_thing import x\n"
     assert len(package(a=text)) == 2
     assert package(a=text, optional=("no_such_thing", "another_thing")) == []
+
+
+def as_dis_tells_it(code: CodeType) -> list[tuple[str, Any]]:
+    """What `dis` says of a code object, with the names of the link check."""
+    told: list[tuple[str, Any]] = []
+    for one in dis.get_instructions(code):
+        if one.opname in PAIRS:
+            told += zip(PAIRS[one.opname], one.argval, strict=True)
+        elif one.opname in NAMES | LOCALS | CONSTANTS:
+            told.append((one.opname, one.argval))
+        elif one.opname not in UNSEEN | {"EXTENDED_ARG"} and (not told or told[-1][0] != OTHER):
+            told.append((OTHER, None))
+    return told
+
+
+@pytest.mark.parametrize("module", [argparse, asyncio.base_events, inspect, linkcheck], ids=lambda m: m.__name__)
+def test_bytecode_is_read_as_dis_reads_it(module: ModuleType) -> None:
+    """On whatever interpreter the tests run: the numbers of instructions change with each version of Python."""
+    source = inspect.getsource(module)
+    for code in linkcheck._all_code(compile(source, module.__name__, "exec", dont_inherit=True)):
+        steps = steps_of(code)
+        assert repr([(step.opname, step.argval) for step in steps]) == repr(as_dis_tells_it(code)), code
+        lines = {one.offset: one.positions.lineno for one in dis.get_instructions(code) if one.positions}
+        assert all(line_of(code, step) == (lines[step.offset] or code.co_firstlineno) for step in steps[:40]), code
