@@ -34,7 +34,7 @@ def proofs(api: str, now: dt.datetime) -> list[Stamp]:
 def stamps_of(events: list[dict[str, Any]], pools: dict[str, str | None]) -> list[Stamp]:
     """From events, newest first, to one stamp for each pool that still exists.
 
-    The guard tells the same thing once a day. So a pool that is polled again after a refusal has a worker that was
+    The guard tells the same refusal once a day. So a pool that is polled again after a refusal has a worker that was
     attested, whenever that was told.
     """
     last: dict[str, dict[str, Any]] = {}

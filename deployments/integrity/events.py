@@ -1,5 +1,7 @@
-"""The guard's events on the Prefect server: sent at once and confirmed, at most one per occasion and day if
-asked.
+"""The guard's events on the Prefect server: sent at once and confirmed.
+
+A worker's refusal and its draining are told once per release, pool and day, for a supervisor restarts it for ever. Its
+attestation is told at each start, at most once in ten minutes, and always again after a refusal: it ends the alarm.
 """
 
 from __future__ import annotations
@@ -8,7 +10,7 @@ import asyncio
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from .guard import Connect, Question, Verdict, connect
@@ -21,6 +23,8 @@ RUN_BLOCKED = "integrity.run.blocked"
 RUN_ATTESTED = "integrity.run.attested"
 OVERRIDE_USED = "integrity.override.used"
 REGISTRY_UNREACHABLE = "integrity.registry.unreachable"
+
+ATTESTED_EVERY = timedelta(minutes=10)
 
 
 def resource_of(question: Question, verdict: Verdict) -> dict[str, str]:
@@ -58,7 +62,7 @@ def emit(
         pool.submit(copy_context().run, asyncio.run, send()).result(timeout=15)  # with the caller's settings
 
 
-def emit_once_a_day(
+def emit_once(
     site: Site,
     event: str,
     question: Question,
@@ -66,17 +70,21 @@ def emit_once_a_day(
     occurred: datetime,
     connect: Connect = connect,
 ) -> bool:
-    """Emit unless the same was emitted for this release today, from whatever machine. Says whether it was
-    sent.
+    """Emit unless the same was emitted for this release lately, from whatever machine. Says whether it was sent.
 
-    The day is UTC's. If sending fails the claim is given back and the error raised.
+    Lately is the same UTC day, for an attestation the same ten minutes without a refusal in between. If sending fails
+    the claim is given back and the error raised.
     """
     found = verdict.envelope.digest if verdict.envelope else "unsigned"
-    occasion = f"{event} {question} {found} {occurred.date().isoformat()}"
+    lately = _ten_minutes(occurred) if event == WORKER_ATTESTED else occurred.date().isoformat()
+    occasion = f"{event} {question} {found} {lately}"
+    attested = f"{WORKER_ATTESTED} {question} {_ten_minutes(occurred)}"
     with connect(site) as registry:
-        if not registry.claim(occasion):
+        if not registry.claim(occasion, attested if event == WORKER_ATTESTED else None):
             return False
         try:
+            if event != WORKER_ATTESTED:
+                registry.release_claims(attested)
             emit(
                 event,
                 resource_of(question, verdict),
@@ -89,10 +97,16 @@ def emit_once_a_day(
     return True
 
 
+def _ten_minutes(at: datetime) -> str:
+    """The ten minutes of the UTC day that an instant lies in."""
+    return f"{at.date().isoformat()}.{(at.hour * 60 + at.minute) * 60 // int(ATTESTED_EVERY.total_seconds()):03d}"
+
+
 def tell(site: Site, event: str, question: Question, verdict: Verdict, occurred: datetime) -> str:
-    """Emit once a day and say what became of it. It never raises: a refusal stands without its event."""
+    """Emit once and say what became of it. It never raises: a refusal stands without its event."""
     try:
-        sent = emit_once_a_day(site, event, question, verdict, occurred)
+        sent = emit_once(site, event, question, verdict, occurred)
     except Exception as error:  # the events client raises what its websocket library raises
         return f"event {event} could not be sent: {type(error).__name__}: {error}"
-    return f"event {event} sent" if sent else f"event {event} was sent before today"
+    before = "in these ten minutes" if event == WORKER_ATTESTED else "today"
+    return f"event {event} sent" if sent else f"event {event} was sent before {before}"

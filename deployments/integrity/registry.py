@@ -43,6 +43,7 @@ MAX_VALUE_CHARACTERS = 5000  # Prefect's limit for a Variable
 PAGE = 200
 FEW = 20
 MAX_RETRIES = 2
+CLAIM = "integrity:event"
 CLAIMS_KEPT = timedelta(days=30)
 
 
@@ -118,15 +119,25 @@ class Registry:
         return (heads[0].envelope, heads[0].record) if heads else None
 
     def _holders(self, pool: str) -> list[_Link]:
-        """The last records of all chains that hold this pool. Names sort by role: if the first and the last record
-        that ever named it are of one role, so is every other, however long the chain has grown.
+        """The last records of all chains that hold this pool: one request, however long the chains have grown.
+
+        The record that takes a pool, each one that keeps it and the one that gives it up carry its tag, so that a
+        chain's newest record with the tag says whether it holds the pool, and is its last record if it does.
         """
         tags = [pool_tag(pool)]
-        found = self._read(tags, limit=FEW)
-        if len(found) == FEW:
-            ends = [found[0], *self._read(tags, limit=1, sort="NAME_ASC")]
-            found = ends if len({_chain(item) for item in ends}) == 1 else self._read(tags)
-        heads = [head for chain in sorted({_chain(item) for item in found}) if (head := self._head(*chain))]
+        found = self._read(tags, limit=FEW, sort="CREATED_DESC")
+        heads = self._holding(found, pool)
+        if not heads and len(found) == FEW:  # all of them gave it up or hold it no more: one that is older may
+            heads = self._holding(self._read(tags), pool)
+        return heads
+
+    def _holding(self, found: list[dict[str, Any]], pool: str) -> list[_Link]:
+        newest: dict[tuple[str, str], dict[str, Any]] = {}
+        for variable in found:
+            newest[_chain(variable)] = max(
+                variable, newest.get(_chain(variable), variable), key=lambda v: str(v["name"])
+            )
+        heads = [self._open_as(variable, *chain) for chain, variable in sorted(newest.items())]
         return [head for head in heads if pool in head.record.pools]
 
     def history(self, project: str, role: str) -> list[Record]:
@@ -158,7 +169,7 @@ class Registry:
         expected = expected_of(envelope, predicate)
         for pool in pools:
             self._must_be_free(pool, predicate.project, predicate.role)
-        record = self._append(registered(head, digest, predicate, expected, pools, now, by, reason), key)
+        record = self._append(registered(head, digest, predicate, expected, pools, now, by, reason), key, head)
         self._forget_claims(now - CLAIMS_KEPT)
         return record
 
@@ -175,7 +186,7 @@ class Registry:
         """Make an earlier registered release the expected one again."""
         head, digest = self._existing(project, role)
         history = self.history(project, role)
-        return self._append(rolled_back(head, digest, history, number, now, by, reason), key)
+        return self._append(rolled_back(head, digest, history, number, now, by, reason), key, head)
 
     def override(
         self,
@@ -191,12 +202,15 @@ class Registry:
         """Record that findings of these codes are let through until `expires_at`."""
         head, digest = self._existing(project, role)
         override = Override(codes=codes, by=by, reason=reason, expires_at=expires_at)
-        return self._append(overridden(head, digest, override, now), key)
+        return self._append(overridden(head, digest, override, now), key, head)
 
-    def claim(self, name: str) -> bool:
-        """True for the first caller that claims this name, on any machine: the server keeps the claim."""
-        body = {"name": f"integrity__event__{sha256_bytes(name.encode())[:32]}", "value": name[:500]}
-        answer = self._call("POST", "/variables/", {**body, "tags": ["integrity:event"]})
+    def claim(self, name: str, about: str | None = None) -> bool:
+        """True for the first caller that claims this name, on any machine: the server keeps the claim.
+
+        Claims `about` one thing can be given back together.
+        """
+        tags = [CLAIM, *([_claim_tag(about)] if about else [])]
+        answer = self._call("POST", "/variables/", {"name": _claim_name(name), "value": name[:500], "tags": tags})
         if answer.status_code == 409:
             return False
         self._accept(answer)
@@ -204,11 +218,16 @@ class Registry:
 
     def release_claim(self, name: str) -> None:
         """Give a claim back, so that another may take it."""
-        self._call("DELETE", f"/variables/name/integrity__event__{sha256_bytes(name.encode())[:32]}")
+        self._call("DELETE", f"/variables/name/{_claim_name(name)}")
+
+    def release_claims(self, about: str) -> None:
+        """Give back all claims about one thing."""
+        for variable in self._read([CLAIM, _claim_tag(about)]):
+            self._call("DELETE", f"/variables/name/{variable['name']}")
 
     def _forget_claims(self, before: datetime) -> None:
         """Delete claims older than `before`, so that they do not pile up on the server."""
-        for variable in self._read(["integrity:event"]):
+        for variable in self._read([CLAIM]):
             if datetime.fromisoformat(variable["created"]) < before:
                 self._call("DELETE", f"/variables/name/{variable['name']}")
 
@@ -229,9 +248,11 @@ class Registry:
 
     def _head(self, project: str, role: str) -> _Link | None:
         values = self._read([chain_tag(project, role)], limit=1)
-        if not values:
-            return None
-        link = self._open(values[0])
+        return self._open_as(values[0], project, role) if values else None
+
+    def _open_as(self, variable: dict[str, Any], project: str, role: str) -> _Link:
+        """A record of this project's role, or RegistryError."""
+        link = self._open(variable)
         record = link.record
         if (record.project, record.role) != (project, role) or link.name != variable_name(record):
             raise RegistryError(
@@ -239,7 +260,7 @@ class Registry:
             )
         return link
 
-    def _append(self, record: Record, key: Ed25519PrivateKey) -> Record:
+    def _append(self, record: Record, key: Ed25519PrivateKey, head: Record | None = None) -> Record:
         value = wrap_record(record).sign(key).to_dict()
         if len(json.dumps(value)) > MAX_VALUE_CHARACTERS:
             raise RegistryError("the record is larger than a Prefect Variable: fewer pools or shorter reasons")
@@ -250,7 +271,7 @@ class Registry:
                 "integrity",
                 chain_tag(record.project, record.role),
                 f"release:{record.expected.version}",
-                *map(pool_tag, record.pools),
+                *map(pool_tag, sorted({*record.pools, *(head.pools if head else ())})),
             ],
         }
         answer = self._call("POST", "/variables/", body)
@@ -315,8 +336,16 @@ def chain_tag(project: str, role: str) -> str:
 
 
 def pool_tag(pool: str) -> str:
-    """The tag of records that bind a work pool."""
+    """The tag of records that bind a work pool, or no longer bind it."""
     return f"integrity:pool:{pool}"
+
+
+def _claim_name(name: str) -> str:
+    return f"integrity__event__{sha256_bytes(name.encode())[:32]}"
+
+
+def _claim_tag(about: str) -> str:
+    return f"{CLAIM}:{sha256_bytes(about.encode())[:32]}"
 
 
 def _chain(variable: Mapping[str, Any]) -> tuple[str, str]:

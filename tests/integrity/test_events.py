@@ -1,4 +1,4 @@
-"""Events of the guard: one per occasion and day, whoever asks, and none lost because sending failed."""
+"""Events of the guard: one per occasion, whoever asks; none lost where sending failed, and no alarm without its end."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from deployments.integrity import events
+from deployments.integrity.envelope import Envelope
 from deployments.integrity.finding import Finding, Report
 from deployments.integrity.guard import Question, Verdict
 from deployments.integrity.registry import Registry
@@ -49,14 +50,14 @@ def claims() -> Claims:
 
 @pytest.fixture
 def once(claims: Claims, monkeypatch: pytest.MonkeyPatch) -> Callable[..., bool]:
-    """`emit_once_a_day` against the claims; `once.sent` are the events that went out."""
+    """`emit_once` against the claims; `once.sent` are the events that went out."""
     sent: list[str] = []
     monkeypatch.setattr(events, "emit", lambda event, *rest: sent.append(event))
 
-    def emit(question: Question = POOL, at: datetime = NOW, event: str = events.WORKER_BLOCKED) -> bool:
-        return events.emit_once_a_day(
-            Site.nowhere(), event, question, BLOCKED, at, connect=lambda site: Registry(claims, {})
-        )
+    def emit(
+        question: Question = POOL, at: datetime = NOW, event: str = events.WORKER_BLOCKED, verdict: Verdict = BLOCKED
+    ) -> bool:
+        return events.emit_once(Site.nowhere(), event, question, verdict, at, connect=lambda site: Registry(claims, {}))
 
     emit.sent = sent  # type: ignore[attr-defined]
     return emit
@@ -70,6 +71,28 @@ def test_a_crash_loop_emits_one_event_a_day(once: Any) -> None:
 
 def test_another_pool_or_another_event_is_another_occasion(once: Any) -> None:
     assert all([once(), once(Question(pool="other")), once(event=events.WORKER_DRAINING)])
+
+
+def test_a_worker_is_attested_at_each_start_and_a_crash_loop_at_most_six_times_an_hour(once: Any) -> None:
+    starts = [once(event=events.WORKER_ATTESTED, at=NOW + timedelta(seconds=5 * n)) for n in range(720)]
+    assert sum(starts) in {6, 7}, "an hour that begins within ten minutes touches seven of them"
+    assert once(event=events.WORKER_ATTESTED, at=NOW + timedelta(hours=3)), "on the same day"
+
+
+def test_every_refusal_is_followed_by_the_attestation_that_ends_its_alarm(once: Any) -> None:
+    blocked = [Verdict(BLOCKED.report, envelope=Envelope("t", name)) for name in (b"one", b"two", b"three")]
+    for minute, wrong in enumerate(blocked):
+        assert once(at=NOW + timedelta(minutes=minute), verdict=wrong)
+        right = [once(event=events.WORKER_ATTESTED, at=NOW + timedelta(minutes=minute, seconds=s)) for s in (20, 40)]
+        assert right == [True, False]
+    assert not once(at=NOW + timedelta(minutes=5), verdict=blocked[0]), "the same refusal is not told twice a day"
+    assert once.sent == ["integrity.worker.blocked", "integrity.worker.attested"] * 3
+
+
+def test_a_refusal_on_another_pool_does_not_repeat_an_attestation(once: Any) -> None:
+    assert once(event=events.WORKER_ATTESTED)
+    assert once(Question(pool="other"))
+    assert not once(event=events.WORKER_ATTESTED)
 
 
 def test_an_event_that_could_not_be_sent_is_sent_the_next_time(
@@ -89,7 +112,7 @@ def test_telling_never_hides_the_refusal(monkeypatch: pytest.MonkeyPatch) -> Non
     def broken(*arguments: Any) -> bool:
         raise ConnectionError("the socket closed")
 
-    monkeypatch.setattr(events, "emit_once_a_day", broken)
+    monkeypatch.setattr(events, "emit_once", broken)
     said = events.tell(Site.nowhere(), events.WORKER_BLOCKED, POOL, BLOCKED, NOW)
     assert "could not be sent: ConnectionError" in said
 
