@@ -17,7 +17,7 @@ from prefect.client.schemas.objects import StateType
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.events.filters import EventFilter, EventNameFilter, EventOccurredFilter, EventResourceFilter
 
-from deployments.integrity.events import WORKER_BLOCKED
+from deployments.integrity.events import WORKER_ATTESTED, WORKER_BLOCKED
 from tasks.alerting.lateness import Facts, Slots
 
 REFUSALS_COUNT_FOR = dt.timedelta(hours=24)  # the guard says the same refusal once a day
@@ -63,12 +63,13 @@ def _in_progress(client: SyncPrefectClient, pool: str) -> int:
 
 
 def _refusal(client: SyncPrefectClient, pool: str, now: dt.datetime) -> str | None:
+    """What the guard has said against a worker of the pool, unless one has proved itself since."""
     wanted = EventFilter(
-        event=EventNameFilter(name=[WORKER_BLOCKED]),
+        event=EventNameFilter(name=[WORKER_BLOCKED, WORKER_ATTESTED]),
         resource=EventResourceFilter(id=[f"integrity.pool.{pool}"]),
         occurred=EventOccurredFilter(since=now - REFUSALS_COUNT_FOR),
     )
     newest = next(iter(client.read_events(wanted, limit=1).events), None)
-    if newest is None:
+    if newest is None or newest.event == WORKER_ATTESTED:
         return None
     return f"Expected {newest.payload.get('expected')}, found {newest.payload.get('found')}."

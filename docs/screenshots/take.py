@@ -16,8 +16,9 @@ import httpx
 from PIL import Image
 
 FOLDER = Path(__file__).parent
-SIZE = "1280,900"
-SHOWN = (0, 0, 1280, 870)  # what is below may hold a path of this machine
+WIDTH, HEIGHT = 1280, 870
+BELOW = 30  # what is under the picture may hold a path of this machine
+TALL = {"deployments": 1360}  # all of them
 COLOURS = 96  # of a palette: an interface has few, and the files stay small
 SECONDS = 25_000  # milliseconds of the page's own time, which stands still while it waits for the network
 # As root there is no sandbox; the others keep the browser from looking for anybody but the server.
@@ -48,7 +49,7 @@ def pages(api: str) -> dict[str, str]:
         {"artifacts": {"flow_run_id": {"any_": [newest[0]["id"]]}, "key": {"any_": ["same-day-summary"]}}},
     )
     return {
-        "deployments": "/deployments",
+        "deployments": "/deployments?limit=25",
         "run-form": f"/deployments/deployment/{same_day['id']}/run",
         "run": f"/runs/flow-run/{newest[0]['id']}",
         "summary": f"/artifacts/artifact/{summary['id']}",
@@ -58,18 +59,19 @@ def pages(api: str) -> dict[str, str]:
 
 def take(url: str, file: Path) -> None:
     """One page as a small PNG."""
+    height = TALL.get(file.stem, HEIGHT)
     browser = shutil.which("chromium") or shutil.which("google-chrome")
     if browser is None:
         raise SystemExit("no Chromium: apt-get install chromium")
     with tempfile.TemporaryDirectory() as profile:
-        command = [browser, *FLAGS, f"--user-data-dir={profile}", f"--window-size={SIZE}"]
+        command = [browser, *FLAGS, f"--user-data-dir={profile}", f"--window-size={WIDTH},{height + BELOW}"]
         subprocess.run(
             [*command, f"--virtual-time-budget={SECONDS}", f"--screenshot={file}", url],
             check=True,
             capture_output=True,
             timeout=180,
         )
-    Image.open(file).convert("RGB").crop(SHOWN).quantize(COLOURS).save(file, optimize=True)
+    Image.open(file).convert("RGB").crop((0, 0, WIDTH, height)).quantize(COLOURS).save(file, optimize=True)
 
 
 def _get(api: str, path: str) -> Any:

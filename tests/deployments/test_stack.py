@@ -26,6 +26,7 @@ from tasks.engine.plan import steps_of
 from tasks.engine.processor import Mode, Phase
 from tasks.sources.league import generate_league
 from tests.flows.conftest import LEAGUE, game_days, stored
+from tests.leagues import eastern
 from tests.postgres import needs_postgres, running_postgres
 from tests.prefect_server import REPOSITORY, Api, clean_environment, free_port, wait_for
 
@@ -34,6 +35,7 @@ pytestmark = pytest.mark.slow
 START_SECONDS = 600
 DAY_SECONDS = 400
 STEPS = steps_of(Mode.SAME_DAY, registry())
+ONE_DAY = dt.timedelta(days=1)
 PRECOMPUTED = [step.processor for step in STEPS if step.phase == Phase.PRECOMPUTE]
 APART = ["analytics", "precompute", "predictions"]
 
@@ -75,8 +77,22 @@ class Stack:
 
     def start(self, day: dt.date) -> str:
         """A same-day run of a game day, for the workers to take."""
-        deployment = self.api.get("/deployments/name/daily/same-day")["id"]
-        return self.api.start_run(deployment, game_day=str(day))
+        return self.start_run("daily/same-day", game_day=str(day))
+
+    def start_run(self, deployment: str, **parameters: str) -> str:
+        """A run, for the workers to take."""
+        return self.api.start_run(self.api.get(f"/deployments/name/{deployment}")["id"], **parameters)
+
+    def runs(self, deployment: str) -> list[dict[str, Any]]:
+        """The runs of a deployment."""
+        id = self.api.get(f"/deployments/name/{deployment}")["id"]
+        return list(self.api.post("/flow_runs/filter", {"deployments": {"id": {"any_": [id]}}}))
+
+    def told(self) -> list[str]:
+        """The headings of the messages so far."""
+        file = self.folder / "alerts.jsonl"
+        lines = file.read_text().splitlines() if file.exists() else []
+        return [json.loads(line)["message"]["text"] for line in lines]
 
     def phases(self, day: dt.date, name: str | None = None) -> list[dict[str, Any]]:
         """The runs on pools of their own that a day has asked for, oldest first."""
@@ -129,6 +145,14 @@ def days(stack: Stack) -> list[dt.date]:
     return game_days(stack.data)
 
 
+def day_without_games(data: Path, days: list[dt.date]) -> dt.date:
+    """A day without games between days without games, before any of these."""
+    schedule = pl.read_parquet(data / "schedule" / "schedule.parquet")
+    played = set(schedule["game_date"])
+    every = (days[0] - number * ONE_DAY for number in range(1, 150))
+    return next(day for day in every if not played & {day - ONE_DAY, day, day + ONE_DAY})
+
+
 def is_whole(stack: Stack, day: dt.date) -> None:
     """The day is published complete, and nothing of it is there twice: rows and keys counted in the store."""
     manifest = json.loads((stack.home / "publications" / str(day) / "manifest.json").read_text())
@@ -167,6 +191,25 @@ def test_brought_up_again_nothing_is_started_or_changed(stack: Stack) -> None:
     assert {"server", "receiver", "worker-all", *(f"worker-{role}" for role in APART)} == set(names)
 
 
+def test_a_day_without_games_is_run_watched_and_validated_without_a_word(stack: Stack, days: list[dt.date]) -> None:
+    """By the clock of that day, from before the night's run to midnight, on the season that the first test took in."""
+    day = day_without_games(stack.data, days)
+    before = stack.told()
+    daily = [stack.start_run("daily/overnight", game_day=str(day - ONE_DAY)), stack.start(day)]
+    for hour, minute in ((3, 55), (10, 25), (12, 31), (13, 31), (23, 55)):
+        look = stack.start_run("watch/watch", now=eastern(day, hour, minute).isoformat())
+        ended = stack.api.finished(look, DAY_SECONDS)
+        assert ended["state"]["type"] == "COMPLETED", stack.api.logs(look)
+    validation = stack.start_run("validate-day/validate", game_day=str(day), now=eastern(day, 14, 0).isoformat())
+    for run in (*daily, validation):
+        assert stack.api.finished(run, DAY_SECONDS)["state"]["type"] == "COMPLETED", stack.api.logs(run)
+
+    # Events are heard one by one: the sign of life comes after whatever these runs could have set off.
+    stack.start_run("heartbeat/heartbeat")
+    new = wait_for("the sign of life", lambda: stack.told()[len(before) :], DAY_SECONDS)
+    assert new == [":green_heart: Alerts arrive"]
+
+
 def test_a_phase_whose_worker_is_killed_half_way_is_done_again_and_nothing_is_there_twice(
     stack: Stack, days: list[dt.date]
 ) -> None:
@@ -185,6 +228,28 @@ def test_a_phase_whose_worker_is_killed_half_way_is_done_again_and_nothing_is_th
     ended = stack.api.finished(run, DAY_SECONDS)
     assert ended["state"]["type"] == "COMPLETED", stack.api.logs(run)
     assert [phase["state"]["type"] for phase in stack.phases(day, "precompute")] == ["CRASHED", "COMPLETED"]
+    is_whole(stack, day)
+
+
+def test_a_day_whose_own_worker_is_killed_half_way_is_healed_and_nothing_is_there_twice(
+    stack: Stack, days: list[dt.date]
+) -> None:
+    """The crash itself starts self-heal; what is to be done it judges by the hour of the day, which is given."""
+    day, before = days[4], len(stack.runs("self-heal/self-heal"))
+    run = stack.start(day)
+    begun = wait_for("the first step of the day", lambda: stack.ledger.runs(game_day=day), DAY_SECONDS)
+    stack.kill("worker-all")
+    assert len(begun) < len(STEPS)
+    assert stack.api.finished(run, 120)["state"]["type"] == "CRASHED"
+    wait_for("the alarm", lambda: ":rotating_light: Crashed: daily/same-day" in stack.told(), 60)
+    wait_for("a run of self-heal", lambda: len(stack.runs("self-heal/self-heal")) > before, 60)
+
+    assert "no change" in stack.up()
+    for healing in stack.runs("self-heal/self-heal"):
+        stack.api.finished(healing["id"], DAY_SECONDS)
+    healed = stack.start_run("self-heal/self-heal", now=eastern(day, 13, 0).isoformat())
+    ended = stack.api.finished(healed, DAY_SECONDS)
+    assert ended["state"]["type"] == "COMPLETED", stack.api.logs(healed)
     is_whole(stack, day)
 
 
