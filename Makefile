@@ -78,6 +78,7 @@ else ifdef REAL_DATA_DIR
 else
 	$(BACKFILL) --start 2025-12-01 --end 2026-01-31
 	$(BIN)/python -m flows.accuracy --home .pipeline/backfill-simulated-published --json reports/accuracy.json
+	$(BIN)/python -m benchmarks.league_filter --home .pipeline/backfill-simulated-published
 endif
 
 $(READY): requirements.lock pyproject.toml

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from datetime import date, timedelta
 from pathlib import Path
@@ -91,8 +92,14 @@ def generate_league(config: LeagueConfig | None = None) -> League:
     """Simulate every season of `config`; equal configurations give equal leagues."""
     config = config or LeagueConfig()
     clubs = teams(config.teams)
+    parts = [_season(config, *prepared, clubs) for prepared in prepared_seasons(config)]
+    return League(*(pl.concat([getattr(p, f.name) for p in parts]) for f in fields(League)))
+
+
+def prepared_seasons(config: LeagueConfig) -> Iterator[tuple[season.Setting, list[Game], Squads, date]]:
+    """What is settled of each season before it is played: setting, schedule, squads, first day."""
+    clubs = teams(config.teams)
     everyone, club = players.first_season(config.seed, config.seasons[0], config.teams)
-    parts: list[League] = []
     before: season.Drifts | None = None
     for number, name in enumerate(config.seasons):
         if number:
@@ -102,9 +109,14 @@ def generate_league(config: LeagueConfig | None = None) -> League:
         days = (last_day - first_day).days + 1
         squads = players.season_squads(config.seed, name, everyone, club, config.teams, days)
         setting = season.prepare(config.seed, name, games, squads, first_day, config.teams, before)
-        parts.append(_season(config, setting, games, squads, clubs, first_day))
+        yield setting, games, squads, first_day
         club, before = squads.club[-1], setting.ending
-    return League(*(pl.concat([getattr(p, f.name) for p in parts]) for f in fields(League)))
+
+
+def playing_of(seed: int, setting: season.Setting) -> season.Played:
+    """How the season of this setting went: the same each time."""
+    known = setting.availability
+    return season.play(stream(seed, setting.season, "games"), setting, known.absent, known.left_hurt)
 
 
 def _season(
@@ -112,12 +124,11 @@ def _season(
     setting: season.Setting,
     games: list[Game],
     squads: Squads,
-    clubs: tuple[Team, ...],
     first_day: date,
+    clubs: tuple[Team, ...],
 ) -> League:
     seed, name = config.seed, setting.season
-    known = setting.availability
-    played = season.play(stream(seed, name, "games"), setting, known.absent, known.left_hurt)
+    played = playing_of(seed, setting)
     lines = boxscore.player_lines(stream(seed, name, "box"), setting, played, squads.players, clubs)
     overtimes = pl.DataFrame({"game_id": [g.game_id for g in setting.games], "overtimes": played.overtimes[::2]})
     curves = truth.learn_curves(seed, setting, config.worlds)

@@ -61,7 +61,7 @@ def learn_curves(seed: int, setting: Setting, worlds: int) -> Curves:
     on = entered > 0
     entry_at, entry = _means(plans, entered)
     minutes_at, minutes_mean = _means(plans[on], minutes[on])
-    at, bins = _bins(raw[on])
+    at, bins = equal_bins(raw[on])
     pooled = [points[on][bins == b] for b in range(len(at))]
     quantiles = np.array([np.quantile(p, LEVELS) for p in pooled]).T
     return Curves(
@@ -78,11 +78,11 @@ def learn_curves(seed: int, setting: Setting, worlds: int) -> Curves:
 
 def _means(at: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean of `values` over bins of `at`."""
-    centres, bins = _bins(at)
+    centres, bins = equal_bins(at)
     return centres, np.array([values[bins == b].mean() for b in range(len(centres))])
 
 
-def _bins(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def equal_bins(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean and membership of bins of equal size, the ends cut finer."""
     count = min(BINS, max(4, len(values) // 400))
     edges = np.quantile(values, np.linspace(0.0, 1.0, count + 1)[1:-1])
