@@ -97,9 +97,9 @@ def _run_phases(day: Day, seasons: int) -> None:
     day.time("ingest", day.ingest)
     where = execution()
     for phase, subflow in PHASE_FLOWS.items():
-        day.phase(phase, partial(_call, placed(subflow, where), day))
+        day.phase(phase, partial(_call, placed(subflow, where, day.waits_for), day))
     if day.run.mode == Mode.SAME_DAY:
-        model = _predict(day, placed(predictions, where)) if day.plan.of(Phase.PREDICTIONS) else None
+        model = _predict(day, placed(predictions, where, day.waits_for)) if day.plan.of(Phase.PREDICTIONS) else None
         day.publish(model)
     else:
         day.phase(Phase.PUBLISH, lambda steps: grading(day.run, day.targets, steps))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,7 +21,7 @@ from flows.run import Run, new_run_id
 from flows.slate import slate
 from tasks.catalog import registry
 from tasks.engine.expected import PUBLICATION
-from tasks.engine.gate import GatePolicy, Verdict, decide
+from tasks.engine.gate import GOES_ON, PENDING, Decision, GatePolicy, decide
 from tasks.engine.ledger import State
 from tasks.engine.pace import MEASURED, hard_limit, usual_seconds
 from tasks.engine.plan import EASTERN, Plan, Step, payloads_of, plan, targets_frame
@@ -90,6 +90,7 @@ class Day:
         self.model_id: str | None = None
         self.publication: str | None = None
         self._labels: dict[str, str] = {}
+        self._began = now  # of the phase in progress
         self._faults_before = self.run.ledger.faults
         first = eastern(self.plan.first_tip_off)
         narrate("plan", mode.value, f"{len(self.plan.games)} games on {game_day}, first tip-off {first}")
@@ -126,25 +127,34 @@ class Day:
         steps = self.plan.of(phase)
         if not steps:
             return
-        started, since = time.perf_counter(), utc_now()
+        started, self._began = time.perf_counter(), utc_now()
         self._note(subflow(list(steps)))
-        self._wait_for_late_sources(steps, subflow, since)
+        self._wait_for_late_sources(steps, subflow)
         outcomes = tuple(self.outcomes[step.processor] for step in steps)
         self.phases.append(
             PhaseReport(name=phase.name.lower(), seconds=time.perf_counter() - started, outcomes=outcomes)
         )
-        decision = decide(
-            steps,
-            {step.processor: self.outcomes[step.processor].state for step in steps},
-            now=utc_now(),
-            since=since,
-            hard_limit=self._hard_limit(phase),
-            policy=self.gate.for_sources() if phase == Phase.RAW else self.gate,
-        )
+        decision = self._decide(steps, {step.processor: self.outcomes[step.processor].state for step in steps})
         for step in steps:
             self._label(step.processor, self.outcomes[step.processor])
-        if decision.verdict == Verdict.FAIL:
+        if decision.verdict not in GOES_ON:  # nothing is at work any more, so nothing is left to wait for
             raise DayFailed(self.finish(DayState.FAILED))
+
+    def waits_for(self, steps: Sequence[Step], states: Mapping[str, State]) -> bool:
+        """Whether to wait on for a phase that is at work elsewhere, by what the ledger has of it so far.
+
+        What the day can do without is waited for until the gate says so. What it cannot do without is waited for as
+        long as the setting of the pools allows: late predictions are worth more than none.
+        """
+        pending = any(states.get(step.processor, State.EXPECTED) in PENDING for step in steps)
+        return not pending or self._decide(steps, states).verdict not in GOES_ON
+
+    def _decide(self, steps: Sequence[Step], states: Mapping[str, State]) -> Decision:
+        phase = steps[0].phase
+        policy = self.gate.for_sources() if phase == Phase.RAW else self.gate
+        return decide(
+            steps, states, now=utc_now(), since=self._began, hard_limit=self._hard_limit(phase), policy=policy
+        )
 
     def demand_freshness(self) -> None:
         """Hold the tables that this run only reads against the plan. Raises DayFailed if a critical one is stale."""
@@ -172,7 +182,7 @@ class Day:
             why = (outcome.error or "; ".join(outcome.reasons)).split("\n")[0]
             self._labels[name] = f"{name} is {outcome.state} ({why})"
 
-    def _wait_for_late_sources(self, steps: tuple[Step, ...], subflow: PhaseCall, since: dt.datetime) -> None:
+    def _wait_for_late_sources(self, steps: tuple[Step, ...], subflow: PhaseCall) -> None:
         """Ask again, in a run of today, for what sources are still publishing, as long as the plan has patience.
 
         At the end of it the day goes on with what there is, labelled by its gate; self-heal then asks on, and does not
@@ -182,7 +192,7 @@ class Day:
         while self.live and not self.narrow:
             now = utc_now()
             late = [step for step in steps if step.patience and self.outcomes[step.processor].state not in SOUND]
-            late = [step for step in late if now < since + step.patience]
+            late = [step for step in late if now < self._began + step.patience]
             if not late or (limit is not None and now >= limit):
                 return
             narrate(", ".join(step.processor for step in late), "waiting", "not everything is published yet")

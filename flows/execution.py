@@ -5,7 +5,8 @@ The flow that asks for it is the same; the block `courtside-execution/default` o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import datetime as dt
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from prefect import Flow, get_client
@@ -18,6 +19,7 @@ from pydantic_core import to_jsonable_python
 from blocks.execution import DOCUMENT, Execution
 from deployments.integrity.finding import IntegrityError
 from deployments.integrity.steps import WRONG_RELEASE
+from flows.clock import pause, utc_now
 from flows.narration import narrate
 from flows.phases import Targets, told
 from flows.release import accept, release_of
@@ -27,6 +29,7 @@ from tasks.engine.plan import Step
 from tasks.engine.runner import Outcome
 
 PhaseCall = Callable[..., list[Outcome]]
+Waits = Callable[[list[Step], Mapping[str, State]], bool]  # whether a gate would wait on for a phase in these states
 POLL_SECONDS = 1.0
 TRIES = 2  # a run that crashed because its machine went away is started once more; what failed by itself is not
 
@@ -43,13 +46,24 @@ def execution() -> Execution:
     return found
 
 
-def placed(subflow: Flow[..., list[Outcome]], where: Execution) -> PhaseCall:
-    """The phase as something to call: the flow itself, or its run on a work pool that returns the same outcomes."""
+def placed(subflow: Flow[..., list[Outcome]], where: Execution, waits: Waits) -> PhaseCall:
+    """The phase as something to call: the flow itself, or its run on a work pool that returns the same outcomes.
+
+    A run on a pool is waited for as long as the phase's gate `waits`, by what the ledger has of it, and no longer than
+    the setting says; then it is cancelled, and the day decides by what is there.
+    """
     if subflow.name not in where.pools:
         return subflow
 
     def on_pool(run: Run, targets: Targets, steps: list[Step], **more: Any) -> list[Outcome]:
-        child = _run_on_pool(subflow.name, run, where.minutes, targets=targets, steps=steps, **more)
+        given = to_jsonable_python({"run": run, "targets": targets, "steps": steps, **more})
+        child = _run_on_pool(
+            subflow.name,
+            run,
+            given,
+            until=dt.timedelta(minutes=where.minutes),
+            waits=lambda states: waits(steps, states),
+        )
         if (other := _declined(run, child)) is not None:
             narrate(
                 f"{subflow.name} on its pool", "declined", f"it is on {other} by now: done here, on this run's code"
@@ -76,28 +90,47 @@ def read_back(run: Run, steps: Iterable[Step], child: FlowRun) -> list[Outcome]:
     return [_outcome(step, rows.get(step.processor), _ended(child)) for step in steps]
 
 
-def _run_on_pool(phase: str, run: Run, minutes: float, **parameters: Any) -> FlowRun:
+def _run_on_pool(
+    phase: str, run: Run, given: dict[str, Any], until: dt.timedelta, waits: Callable[[Mapping[str, State]], bool]
+) -> FlowRun:
     """The child run at its end, or cancelled because it did not come to one in time."""
-    given = to_jsonable_python({"run": run, **parameters})
     attempt = 1
     while True:
         narrate(f"{phase} on its pool", "started", f"attempt {attempt} of {TRIES}")
         child = run_deployment(
             f"{phase}/{phase}",
             parameters=given,
-            timeout=minutes * 60,
-            poll_interval=POLL_SECONDS,
+            timeout=0,  # it is started, and waited for below
             # The same parent asking again, after a lost answer, gets the same child.
             idempotency_key=f"{run.run_id}/{phase}/{attempt}",
             tags=[run.mode.value, str(run.game_day)],
         )
         assert isinstance(child, FlowRun)
+        child = _awaited(child, run, utc_now() + until, waits)
         narrate(f"{phase} on its pool", "ended", _ended(child))
         if child.state is None or not child.state.is_final():
             return _cancelled(child)
         if child.state.type != StateType.CRASHED or attempt == TRIES:
             return child
         attempt += 1
+
+
+def _awaited(child: FlowRun, run: Run, until: dt.datetime, waits: Callable[[Mapping[str, State]], bool]) -> FlowRun:
+    """The child when it has ended, or as it is when nobody waits for it any longer."""
+    with get_client(sync_client=True) as client:
+        while True:
+            child = client.read_flow_run(child.id)
+            if child.state is not None and child.state.is_final():
+                return child
+            if utc_now() >= until or not waits(_states_so_far(run)):
+                return child
+            pause(POLL_SECONDS)
+
+
+def _states_so_far(run: Run) -> dict[str, State]:
+    none: list[dict[str, Any]] = []
+    rows = run.ledger.guarded("read states from", lambda: run.ledger.runs(run_id=run.run_id), none)
+    return {row["processor"]: State(row["state"]) for row in rows}
 
 
 def _cancelled(child: FlowRun) -> FlowRun:

@@ -5,6 +5,7 @@ Use the session fixture `prefect_server` (tests/conftest.py), or `serving(folder
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import signal
 import socket
@@ -68,10 +69,12 @@ class Api:
         answered.raise_for_status()
         return answered.json()
 
-    def events(self, name: str) -> list[dict[str, Any]]:
-        """The events of this name that the server has, newest first."""
-        found = self.post("/events/filter", {"filter": {"event": {"name": [name]}}, "limit": 50})
-        return list(found["events"])
+    def events(self, *names: str, since: dt.datetime | None = None) -> list[dict[str, Any]]:
+        """The events of these names that the server has, newest first; those of half a year, or since then."""
+        wanted: dict[str, Any] = {"event": {"name": list(names)}}
+        if since is not None:
+            wanted["occurred"] = {"since": since.isoformat(), "until": "2100-01-01T00:00:00Z"}
+        return list(self.post("/events/filter", {"filter": wanted, "limit": 50})["events"])
 
     def pool(self, name: str, kind: str = "guarded-process") -> None:
         """Make a work pool whose workers run flows as processes."""

@@ -36,6 +36,9 @@ class Verdict(StrEnum):
     FAIL = "fail"
 
 
+GOES_ON = (Verdict.PROCEED, Verdict.PROCEED_DEGRADED)
+
+
 class Decision(Frozen):
     """A verdict with its reasons, in words for a person. `stuck` asks for the one alert of this phase."""
 
@@ -54,6 +57,9 @@ def decide(
     policy: GatePolicy | None = None,
 ) -> Decision:
     """Decide on one phase from its planned steps and the states of their outputs.
+
+    Asked again while a phase is at work on a pool of its own, it says how long to WAIT; of a phase that has been run in
+    the day's own process everything is over, and nothing is left to wait for.
 
     `since` is when the phase began; `hard_limit` the deadline less the time that is still needed. An output that has
     failed for good is not waited for. Critical outputs are never waived.
@@ -80,6 +86,7 @@ def decide(
     return Decision(verdict=Verdict.FAIL, reasons=labels, stuck=stuck)
 
 
+PENDING = (State.NOT_DUE, State.EXPECTED, State.RUNNING, State.LATE)  # what may still come
 _SOUND = (State.COMPLETE, State.EMPTY_OK)
 _OVER = (State.FAILED, State.BLOCKED)
 

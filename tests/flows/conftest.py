@@ -9,25 +9,30 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
 import sqlalchemy as sa
-from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 from prefect.testing.utilities import prefect_test_harness
 
 from blocks.warehouse import LocalWarehouse
+from flows import alarm
 from flows.clock import DrillClock, at_time_of
 from flows.daily import daily
 from flows.report import DayReport
 from tasks.catalog import registry
-from tasks.engine.incidents import Incident
+from tasks.engine.incidents import OPENED, RESOLVED, Incident, event_of
 from tasks.engine.processor import Mode
 from tasks.engine.schema import PROCESSOR_RUNS
 from tasks.sources.league import LeagueConfig, generate_league
+from tests.flows.course import Course
 from tests.leagues import eastern
+from tests.prefect_server import Server, wait_for
 
 LEAGUE = LeagueConfig(seed=7, seasons=("2025-26",), teams=6, games_per_team=82, worlds=1)
+TELLERS = ("flows.watch", "flows.self_heal", "flows.validate_day")
 RUN_COLUMNS = ("run_id", "created_at")
 
 
@@ -138,10 +143,49 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, bool]]:
     def tell(incident: Incident, opened: bool, occurred: dt.datetime) -> None:
         edges.append((incident.kind.value, incident.subject, opened))
 
-    for module in ("flows.watch", "flows.self_heal", "flows.validate_day"):
+    for module in TELLERS:
         monkeypatch.setattr(f"{module}.tell", tell)
     monkeypatch.setattr("flows.watch.send", lambda *_: None)
     return edges
+
+
+@pytest.fixture
+def heard(prefect_server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[str, str, bool]]]:
+    """As `told`, but the flows run on a real server and tell it; in the end it has exactly that, each edge once."""
+    edges: list[tuple[str, str, bool]] = []
+    sent: list[str] = []
+
+    def tell(incident: Incident, opened: bool, occurred: dt.datetime) -> None:
+        alarm.tell(incident, opened, occurred)
+        edges.append((incident.kind.value, incident.subject, opened))
+        sent.append(str(event_of(incident, opened).id))
+
+    for module in TELLERS:
+        monkeypatch.setattr(f"{module}.tell", tell)
+    began = dt.datetime.now(dt.UTC)
+    with temporary_settings({PREFECT_API_URL: prefect_server.url}):
+        yield edges
+
+    # By the server's own clock, since the days of these tests are not today.
+    def arrived() -> list[dict[str, Any]]:
+        found = prefect_server.events(OPENED, RESOLVED, since=dt.datetime(2020, 1, 1, tzinfo=dt.UTC))
+        return [one for one in found if dt.datetime.fromisoformat(one["received"]) >= began]
+
+    wait_for("every incident on the server", lambda: len(arrived()) >= len(sent), 30)
+    received = arrived()
+    assert sorted(one["id"] for one in received) == sorted(sent)
+    about = [(one["resource"]["courtside.kind"], one["resource"]["courtside.subject"]) for one in received]
+    opened = [one["event"] == OPENED for one in received]
+    assert sorted((*what, edge) for what, edge in zip(about, opened, strict=True)) == sorted(edges)
+    assert len(set(edges)) == len(edges), "an incident was told twice"
+
+
+@pytest.fixture
+def course() -> Iterator[Course]:
+    """The course of the fault that a test puts in, kept if somebody asked for it."""
+    found = Course()
+    yield found
+    found.keep()
 
 
 def _link_what_is_never_changed(source: str, target: str) -> None:

@@ -1,10 +1,13 @@
-"""Faults put into real same-day runs: the state that is shown, who is told, what heals it."""
+"""Faults put into real same-day runs: the state that is shown, who is told, what heals it.
+
+The same scenes are played on a real game day by tests/flows/test_faults_of_a_real_day.py.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +17,7 @@ import polars as pl
 import pytest
 
 from blocks.warehouse import LocalWarehouse
+from flows.clock import utc_now
 from flows.daily import daily
 from flows.day import DayFailed
 from flows.fetching import RETRIES, fetch
@@ -29,6 +33,7 @@ from tasks.engine.runner import Job, Outcome, Shop, run_processor
 from tasks.sources.base import Kind
 from tasks.sources.folder import FolderSource
 from tests.flows.conftest import RUN_COLUMNS, Finished, drill, stored
+from tests.flows.course import Course
 from tests.leagues import eastern
 
 pytestmark = pytest.mark.slow
@@ -53,6 +58,14 @@ def states(finished: Finished, home: Path, hour: int, minute: int, folder: Path 
     return {item.owed.output: item for item in mine if item.owed.mode == Mode.SAME_DAY}
 
 
+def clockwork(finished: Finished, home: Path, minutes: Iterable[int], folder: Path | None = None) -> None:
+    """What the schedules do, every five minutes: a watch and a self-heal at these minutes after noon."""
+    for minute in minutes:
+        with drill(finished.game_day, 12 + minute // 60, minute % 60):
+            watch(data=folder or finished.folder, home=home)
+            self_heal(data=folder or finished.folder, home=home)
+
+
 def rows_of(home: Path, day: dt.date, *processors: str) -> list[dict[str, Any]]:
     return Ledger(f"sqlite:///{home}/ledger.sqlite").runs(game_day=day, processors=processors or None)
 
@@ -62,10 +75,12 @@ class Dropping:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, times: int) -> None:
         self.left, whole = times, LocalWarehouse.replace
+        self.first_lost: dt.datetime | None = None
 
         def replace_some(store: LocalWarehouse, table: Any, day: dt.date, frame: pl.DataFrame) -> Any:
             if table.name == "predictions" and self.left:
                 self.left -= 1
+                self.first_lost = self.first_lost or utc_now()
                 players = frame["player_id"].unique().sort()
                 frame = frame.filter(pl.col("player_id").is_in(players[: len(players) * 68 // 158].implode()))
             return whole(store, table, day, frame)
@@ -74,19 +89,27 @@ class Dropping:
 
 
 def test_rows_lost_at_the_write_are_noticed_by_the_run_itself_and_written_again(
-    finished: Finished, at_noon: Callable[[], Path], monkeypatch: pytest.MonkeyPatch
+    finished: Finished, at_noon: Callable[[], Path], monkeypatch: pytest.MonkeyPatch, course: Course
 ) -> None:
     home, day = at_noon(), finished.game_day
-    Dropping(monkeypatch, times=1)
+    store = Dropping(monkeypatch, times=1)
     report = same_day(finished, home, 12)
     assert report.state == DayState.COMPLETE
     assert report.rows == report.expected
-    assert [row["state"] for row in rows_of(home, day, "predictions")] == ["COMPLETE", "FAILED", "COMPLETE"]
-    assert "rows were written and" in rows_of(home, day, "predictions")[1]["error_message"]
+    tried = rows_of(home, day, "predictions")[1:]
+    assert [row["state"] for row in tried] == ["FAILED", "COMPLETE"]
+    assert "rows were written and" in tried[0]["error_message"]
+    course.began("the store loses 90 of 158 players' predictions at one write", store.first_lost)
+    course.detected("the run itself, reading back", State.FAILED, tried[0]["ended_at"])
+    course.complete("the task's next try", home, day)
 
 
 def test_a_store_that_keeps_losing_rows_fails_the_day_is_told_and_healed_when_it_is_well(
-    finished: Finished, at_noon: Callable[[], Path], monkeypatch: pytest.MonkeyPatch, told: Told
+    finished: Finished,
+    at_noon: Callable[[], Path],
+    monkeypatch: pytest.MonkeyPatch,
+    told: Told,
+    course: Course,
 ) -> None:
     home, day = at_noon(), finished.game_day
     store = Dropping(monkeypatch, times=99)
@@ -99,55 +122,71 @@ def test_a_store_that_keeps_losing_rows_fails_the_day_is_told_and_healed_when_it
     assert shown.counted_rows < shown.expected_rows / 2
     assert ("output-partial", "predictions", True) in told
     store.left = 0
-    with drill(day, 12, 45):
-        self_heal(data=finished.folder, home=home)
+    clockwork(finished, home, (35, 40, 45))
     assert states(finished, home, 12, 50)["predictions"].state in (State.COMPLETE, State.DEGRADED)
     assert ("output-partial", "predictions", False) in told
     after = stored(home, "predictions", day)
     assert after.drop(RUN_COLUMNS).equals(finished.read("predictions").drop(RUN_COLUMNS))
+    failed = [row for row in rows_of(home, day, "predictions") if row["state"] == "FAILED"]
+    course.began("the store loses them at every write, until 12:35 PM", store.first_lost)
+    course.detected("the run itself, reading back", shown.state, failed[0]["ended_at"], told)
+    course.complete("self-heal: the lost players alone", home, day)
 
 
 def test_a_stopped_analytics_processor_is_named_told_and_healed(
-    finished: Finished, at_noon: Callable[[], Path], monkeypatch: pytest.MonkeyPatch, told: Told
+    finished: Finished,
+    at_noon: Callable[[], Path],
+    monkeypatch: pytest.MonkeyPatch,
+    told: Told,
+    course: Course,
 ) -> None:
     home, day = at_noon(), finished.game_day
     for table in ("upcoming_player_game_context", "ml_feature_store", "predictions"):
         shutil.rmtree(home / "warehouse" / "tables" / table / f"game_day={day}")
-    stopped = True
+    stopped: list[dt.datetime] = []
+    there_again = False
 
     def run(processor: Processor, job: Job, shop: Shop) -> Outcome:
         def away(**_: object) -> pl.DataFrame:
+            stopped.append(utc_now())
             raise ConnectionResetError("the worker went away")
 
-        broken = stopped and processor.name == "upcoming_player_game_context" and job.mode == Mode.SAME_DAY
+        name, mine = processor.name, job.mode == Mode.SAME_DAY
+        broken = not there_again and mine and name == "upcoming_player_game_context"
         return run_processor(replace(processor, transform=away) if broken else processor, job, shop)
 
     monkeypatch.setattr("flows.phases.run_processor", run)
     with pytest.raises(DayFailed, match="upcoming_player_game_context is FAILED"):
         same_day(finished, home, 12)
-    assert states(finished, home, 12, 35)["upcoming_player_game_context"].state == State.FAILED
+    shown = states(finished, home, 12, 35)["upcoming_player_game_context"]
+    assert shown.state == State.FAILED
     assert told == [("output-failed", "analytics", True)]
-    stopped = False
-    with drill(day, 12, 45):
-        self_heal(data=finished.folder, home=home)
-    shown = states(finished, home, 12, 50)
-    assert {item.state for item in shown.values()} <= {State.COMPLETE, State.DEGRADED}, shown
+    there_again = True
+    clockwork(finished, home, (35, 40, 45))
+    healed = states(finished, home, 12, 50)
+    assert {item.state for item in healed.values()} <= {State.COMPLETE, State.DEGRADED}, healed
     assert told == [("output-failed", "analytics", True), ("output-failed", "analytics", False)]
+    [failed, *_] = [row for row in rows_of(home, day, "upcoming_player_game_context") if row["state"] == "FAILED"]
+    course.began("one analytics processor is stopped, until 12:35 PM", stopped[0])
+    course.detected("the run, at its gate", shown.state, failed["ended_at"], told)
+    course.complete("self-heal: it and what is made of it", home, day)
 
 
 def with_lines_at(finished: Finished, folder: Path, hour: int, minute: int) -> Path:
     """The league whose books publish tonight's lines at this time and not before."""
-    shutil.copytree(finished.folder, folder)
-    for path in (folder / "lines").glob("*.parquet"):
+    shutil.copytree(finished.folder, folder, copy_function=shutil.copyfile)
+    for path in (folder / "lines").glob("points_lines*.parquet"):
         lines = pl.read_parquet(path)
-        at = pl.lit(eastern(finished.game_day, hour, minute)).cast(lines.schema["snapshot"])
+        at = f"{eastern(finished.game_day, hour, minute):%Y-%m-%dT%H:%MZ}"
         tonight = pl.col("game_date") == finished.game_day
-        lines.with_columns(snapshot=pl.when(tonight).then(at).otherwise("snapshot")).write_parquet(path)
+        lines = lines.with_columns(snapshot=pl.when(tonight).then(pl.lit(at)).otherwise("snapshot"))
+        path.unlink()
+        lines.write_parquet(path)
     return folder
 
 
 def test_lines_that_come_fourteen_minutes_late_are_waited_for(
-    finished: Finished, at_noon: Callable[[], Path], tmp_path: Path
+    finished: Finished, at_noon: Callable[[], Path], tmp_path: Path, told: Told, course: Course
 ) -> None:
     """The original built its features before the lines had arrived: 108 predictions, all NO_LINE."""
     home, day = at_noon(), finished.game_day
@@ -159,6 +198,10 @@ def test_lines_that_come_fourteen_minutes_late_are_waited_for(
     assert report.as_of < eastern(day, 12, 50)
     lined = stored(home, "predictions", day)["line"]
     assert lined.count() > lined.len() / 4
+    waited = [row for row in rows_of(home, day, "prop_lines") if row["state"] == "FAILED"]
+    course.began("lines come at 12:44 PM, fourteen minutes after the run", eastern(day, 12, 30))
+    course.detected("the run, counting games with lines", State.EXPECTED, waited[0]["ended_at"], told)
+    course.complete("the run, asking every minute", home, day)
 
 
 def test_lines_that_never_come_degrade_the_day_in_time_and_with_a_label(
@@ -179,7 +222,7 @@ def test_lines_that_never_come_degrade_the_day_in_time_and_with_a_label(
 
 
 def test_lines_that_come_after_the_day_went_on_without_them_are_taken_in_before_the_deadline(
-    finished: Finished, at_noon: Callable[[], Path], tmp_path: Path, told: Told
+    finished: Finished, at_noon: Callable[[], Path], tmp_path: Path, told: Told, course: Course
 ) -> None:
     """Published in time without lines, then asked for every five minutes, and everything made again once."""
     home, day = at_noon(), finished.game_day
@@ -188,10 +231,7 @@ def test_lines_that_come_after_the_day_went_on_without_them_are_taken_in_before_
     assert same_day(finished, home, 12, 30, folder).state == DayState.DEGRADED
     assert stored(home, "predictions", day)["line"].count() == 0
     before = len(rows_of(home, day))
-    for minute in range(55, 85, 5):
-        with drill(day, 12 + minute // 60, minute % 60):
-            watch(data=folder, home=home)
-            self_heal(data=folder, home=home)
+    clockwork(finished, home, range(55, 85, 5), folder)
     assert stored(home, "predictions", day)["line"].count() > 0
     assert not stored(home, "predictions", day)["degraded"].any()
     ran = [row["processor"] for row in rows_of(home, day)[before:] if row["phase"] > Phase.INGEST]
@@ -200,16 +240,20 @@ def test_lines_that_come_after_the_day_went_on_without_them_are_taken_in_before_
     shown = states(finished, home, 13, 25, folder)
     assert {item.state for item in shown.values()} <= {State.COMPLETE, State.EMPTY_OK}, shown
     assert told == [("output-failed", "raw", True), ("output-failed", "raw", False)]
+    first = next(row for row in rows_of(home, day, "prop_lines") if row["state"] == "FAILED")
+    course.began("lines come at 1:05 PM, when the day has gone on without", eastern(day, 12, 30))
+    course.detected("the run, counting games with lines", State.DEGRADED, first["ended_at"], told)
+    course.complete("self-heal, asking every five minutes: what is made of lines", home, day)
 
 
 def test_a_roster_source_that_is_broken_for_two_days_degrades_by_age_and_blocks_nothing(
-    finished: Finished, at_noon: Callable[[], Path], monkeypatch: pytest.MonkeyPatch, told: Told
+    finished: Finished, at_noon: Callable[[], Path], monkeypatch: pytest.MonkeyPatch, told: Told, course: Course
 ) -> None:
     """The night of the incident: `NameError: storage` in the roster code."""
     home, day = at_noon(), finished.game_day
     before = day - dt.timedelta(days=2)
     with drill(before, 12, 30):
-        run = observer(eastern(before, 12, 30), finished.folder, home)
+        run = observer(eastern(before, 12, 30), finished.folder, home).model_copy(update={"mode": Mode.BACKFILL})
         assert fetch(run, "rosters", before, before) is not None
     real = FolderSource.fetch
 
@@ -226,11 +270,15 @@ def test_a_roster_source_that_is_broken_for_two_days_degrades_by_age_and_blocks_
     assert stored(home, "predictions", day)["degraded"].all()
     [failed] = [row for row in rows_of(home, day, "fetch_rosters") if row["state"] == "FAILED"]
     assert (failed["error_class"], failed["fault"]) == ("NameError", "permanent")
-    assert states(finished, home, 12, 35)["publication"].state == State.DEGRADED
+    shown = states(finished, home, 12, 35)
+    assert {shown[name].state for name in ("predictions", "publication")} == {State.DEGRADED}
+    course.began("the roster source fails with an error of its own code, for two days", failed["started_at"])
+    course.detected("the run, fetching", State.DEGRADED, failed["ended_at"], told)
+    course.complete("nothing has to: rosters of two days ago stand in, labelled", home, day)
 
 
 def test_a_run_that_goes_on_over_midnight_keeps_its_day_and_mode(
-    finished: Finished, at_noon: Callable[[], Path]
+    finished: Finished, at_noon: Callable[[], Path], course: Course
 ) -> None:
     """The original guessed the mode from the clock, and flipped at midnight."""
     home, day = at_noon(), finished.game_day
@@ -243,13 +291,16 @@ def test_a_run_that_goes_on_over_midnight_keeps_its_day_and_mode(
     assert {(row["mode"], row["first_game_day"]) for row in mine} == {("same_day", yesterday)}
     assert set(stored(home, "predictions", yesterday)["game_day"]) == {yesterday}
     assert stored(home, "predictions", day).equals(finished.read("predictions"))
+    course.began("the run begins two seconds before midnight", eastern(yesterday, 23, 59) + dt.timedelta(seconds=58))
+    course.complete("nothing has to: day and mode are parameters", home, yesterday)
 
 
 def test_two_modes_of_one_day_at_once_never_answer_for_each_other(
-    finished: Finished, at_noon: Callable[[], Path]
+    finished: Finished, at_noon: Callable[[], Path], course: Course
 ) -> None:
     home, day = at_noon(), finished.game_day
     _source.cache_clear()
+    began = utc_now()
     with ThreadPoolExecutor(2) as pool:
         both = [
             pool.submit(daily, mode, day, data=finished.folder, home=home) for mode in (Mode.OVERNIGHT, Mode.SAME_DAY)
@@ -266,6 +317,8 @@ def test_two_modes_of_one_day_at_once_never_answer_for_each_other(
     mine = {(item.owed.mode, item.owed.output): item for item in seen.outputs if item.owed.game_day == day}
     assert mine[Mode.OVERNIGHT, "player_game_summary"].state == State.COMPLETE
     assert mine[Mode.SAME_DAY, "predictions"].state in (State.COMPLETE, State.DEGRADED)
+    course.began("overnight and same_day run for one date at once", began)
+    course.complete("nothing has to: states are kept by mode", home, day)
 
 
 def test_a_second_run_of_the_day_takes_in_what_came_since_the_first(

@@ -12,6 +12,7 @@ import pytest
 
 from blocks.warehouse import LocalWarehouse
 from flows.clock import DrillClock, at_time_of
+from flows.daily import daily
 from flows.self_heal import Healed, self_heal
 from flows.watch import watch
 from tasks.catalog import registry
@@ -19,6 +20,7 @@ from tasks.engine.expected import ExpectedOutputs
 from tasks.engine.healing import Action
 from tasks.engine.ledger import Ledger, State
 from tasks.engine.processor import Mode
+from tasks.predictions.models import ModelError
 from tests.flows.conftest import RUN_COLUMNS, Finished, drill, stored
 from tests.leagues import eastern
 
@@ -118,8 +120,6 @@ def test_a_heal_that_cannot_even_begin_counts_as_an_attempt(
     shutil.rmtree(home / "warehouse" / "tables" / "predictions" / f"game_day={day}")
 
     def no_model(run: object) -> None:
-        from tasks.predictions.models import ModelError
-
         raise ModelError("the model store cannot be reached") from ConnectionError("refused")
 
     monkeypatch.setattr("flows.daily.model_for", no_model)
@@ -135,6 +135,37 @@ def test_a_heal_that_cannot_even_begin_counts_as_an_attempt(
     ]
     assert item.state == State.FAILED
     assert "the model store cannot be reached" in item.why
+
+
+@pytest.mark.slow
+def test_on_a_real_server_every_incident_is_opened_once_and_resolved_once(
+    finished: Finished, at_noon: Callable[[], Path], heard: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The fixture `heard` reads back what the server has. Here the store loses rows, and the model cannot be had."""
+    home, day = at_noon(), finished.game_day
+    rows = finished.read("predictions")
+    some = rows.filter(pl.col("player_id") % 2 == 0)
+    LocalWarehouse(folder=home / "warehouse").replace(registry()["predictions"].writes.spec, day, some)
+
+    def no_model(run: object) -> None:
+        raise ModelError("the model store cannot be reached") from ConnectionError("refused")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("flows.daily.model_for", no_model)
+        for minute in range(35, 80, 5):
+            with drill(day, 12 + minute // 60, minute % 60):
+                watch(data=finished.folder, home=home)
+                self_heal(data=finished.folder, home=home)
+    opened = [("output-partial", "predictions", True), ("heal-exhausted", "predictions", True)]
+    assert heard == opened
+    with drill(day, 13, 21):
+        daily(Mode.SAME_DAY, day, data=finished.folder, home=home)  # the cause is gone, and a person runs the day
+    for minute in (25, 30):
+        with drill(day, 13, minute):
+            watch(data=finished.folder, home=home)
+            self_heal(data=finished.folder, home=home)
+    assert heard == [*opened, *((kind, subject, False) for kind, subject, _ in opened)]
+    assert stored(home, "predictions", day).height == rows.height
 
 
 @pytest.mark.slow
