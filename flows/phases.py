@@ -7,13 +7,15 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import polars as pl
-from prefect import flow, task
+from prefect import flow
+from prefect.assets import add_asset_metadata, materialize
 from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
 
 from blocks.warehouse import DayRange
 from flows.clock import utc_now
 from flows.fetching import RETRIES, fetch
+from flows.lineage import asset_of, facts_of, made_of
 from flows.narration import narrate
 from flows.release import hold_to
 from flows.run import Run
@@ -161,24 +163,29 @@ def _run_steps(
     shop = run.shop(landed or {}, model)
     job = run.job(targets_frame(targets), flow_run.get_id(), degraded)
 
-    @task(task_run_name="{step.processor}", cache_policy=NO_CACHE, **RETRIES)
     def process(step: Step) -> Outcome:
         outcome = run_processor(registry()[step.processor], job, shop)
         narrate(outcome.processor, outcome.state.value, told(outcome))
-        if outcome.fault == Fault.TRANSIENT:
-            raise MayPass(outcome)
+        if outcome.state == State.FAILED:
+            raise StepFailed(outcome)
+        add_asset_metadata(asset_of(registry()[step.processor].table, run.home), facts_of(outcome))
         return outcome
 
-    return [_outcome(process, step) for step in steps]
+    def task_of(step: Step) -> Callable[[Step], Outcome]:
+        made = registry()[step.processor]
+        table, needed = asset_of(made.table, run.home), made_of(made, registry(), run.home)
+        options = {"task_run_name": step.processor, "cache_policy": NO_CACHE, **RETRIES}
+        return materialize(table, asset_deps=[*needed], **options)(process)
+
+    return [_outcome(task_of(step), step) for step in steps]
 
 
-class MayPass(Exception):
-    """An outcome that another try may better: to Prefect a failed task, which it retries."""
-
-    fault = Fault.TRANSIENT
+class StepFailed(Exception):
+    """An outcome without its rows: to Prefect a failed task, which it retries if another try may better it."""
 
     def __init__(self, outcome: Outcome) -> None:
         self.outcome = outcome
+        self.fault = outcome.fault or Fault.PERMANENT
         super().__init__(outcome.error)
 
 
@@ -186,7 +193,7 @@ def _outcome(process: Callable[[Step], Outcome], step: Step) -> Outcome:
     """What a step came to, at its last try."""
     try:
         return process(step)
-    except MayPass as failed:
+    except StepFailed as failed:
         return failed.outcome
 
 
