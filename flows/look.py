@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from blocks.partition import WarehouseError
 from blocks.warehouse import DayRange
 from flows.home import home_of
 from flows.narration import narrate
 from flows.run import Run, code_fingerprint
 from flows.slate import scheduled
 from tasks.catalog import registry
-from tasks.engine.coverage import Counted, count
-from tasks.engine.expected import PUBLICATION, ExpectedOutputs, Judged
+from tasks.engine.expected import ExpectedOutputs, Judged
 from tasks.engine.ledger import State
 from tasks.engine.plan import EASTERN
-from tasks.engine.processor import AT_ONCE, Mode
-from tasks.engine.reconcile import judge
+from tasks.engine.processor import Mode
 from tasks.engine.season import AHEAD, game_days, owed, season_start
-from tasks.publishing.publication import read_manifest
+from tasks.publishing.tally import judged, tally
 from tasks.sources.base import SourceError
 
 SCHEDULE_KEPT = dt.timedelta(hours=1)  # how old the schedule may be that the season is owed by
@@ -73,50 +69,10 @@ def look(run: Run, now: dt.datetime, thorough: bool = False) -> Look:
     earlier = before if thorough else [item for item in before if item.state not in SETTLED]
     chosen = [*window, *earlier]
     runs = _runs(run, chosen)
-    judged = reconcile(run, chosen, runs, now)
-    changed = [new for new, old in zip(judged, chosen, strict=True) if _differs(new, old)]
+    seen = judged(chosen, tally(chosen, run.workspace, registry()), runs, registry(), now)
+    changed = [new for new, old in zip(seen, chosen, strict=True) if _differs(new, old)]
     expected.settle(changed)
-    return Look(now, today, judged[: len(window)], judged[len(window) :], runs, problem)
-
-
-def reconcile(run: Run, items: Sequence[Judged], runs: Iterable[dict[str, Any]], now: dt.datetime) -> list[Judged]:
-    """These outputs as they are at `now`: counted in the store, judged with their runs."""
-    days: dict[str, set[dt.date]] = defaultdict(set)
-    for item in items:
-        days[item.owed.output].add(item.owed.game_day)
-    counts = {(name, day): found for name in days for day, found in _counts(run, name, days[name]).items()}
-    made: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for row in runs:
-        made[row["processor"]].append(row)
-    processors = registry().processors
-    judged = []
-    for item in items:
-        name, day = item.owed.output, item.owed.game_day
-        mine = [row for row in made[name] if row["first_game_day"] <= day <= row["game_day"]]
-        made_by = processors.get(name)
-        enough, patience = (made_by.complete_at, made_by.patience) if made_by else (1.0, AT_ONCE)
-        judged.append(judge(item, counts[name, day], mine, now, enough, patience))
-    return judged
-
-
-def _counts(run: Run, output: str, days: set[dt.date]) -> dict[dt.date, Counted]:
-    try:
-        if output == PUBLICATION:
-            return {day: _published(run, day) for day in days}
-        return count(registry()[output], run.workspace.warehouse, registry(), days)
-    except WarehouseError as error:  # a damaged partition is a finding about this output, and the others are counted
-        return {day: Counted(unreadable=str(error)) for day in days}
-
-
-def _published(run: Run, day: dt.date) -> Counted:
-    """A publication holds every prediction in the store, but for games that were dropped because they are off."""
-    manifest = read_manifest(run.workspace.publications, day)
-    if manifest is None:
-        return Counted()
-    spec = registry()["predictions"].writes.spec
-    games = run.workspace.warehouse.read(spec, [day], ("game_id",))["game_id"]
-    stored = len(games.filter(~games.is_in(manifest.dropped_games)))
-    return Counted(rows=manifest.rows, expected=stored, missing=max(0, stored - manifest.rows))
+    return Look(now, today, seen[: len(window)], seen[len(window) :], runs, problem)
 
 
 def _seed(run: Run, expected: ExpectedOutputs, today: dt.date, now: dt.datetime) -> str:

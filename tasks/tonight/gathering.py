@@ -13,16 +13,16 @@ from sqlalchemy.exc import SQLAlchemyError
 from blocks.warehouse import Warehouse, WarehouseError
 from blocks.workspace import Workspace
 from tasks.catalog import registry
-from tasks.engine.coverage import Counted, count
+from tasks.engine.coverage import Counted
 from tasks.engine.expected import PUBLICATION, ExpectedOutputs, GameDay, Judged, Owed
 from tasks.engine.incident_log import IncidentLog
 from tasks.engine.incidents import Incident
 from tasks.engine.ledger import Ledger, State
 from tasks.engine.plan import EASTERN, RESULTS_ARE_IN
 from tasks.engine.processor import Mode, Phase
-from tasks.engine.reconcile import judge
 from tasks.engine.season import SEASON_GAP, game_days, owed
 from tasks.publishing.publication import Manifest, read_manifest
+from tasks.publishing.tally import judged, tally
 from tasks.tonight.snapshot import Stamp
 
 NEAR = dt.timedelta(days=8)  # within which the last game day is looked for, where the ledger has not heard of any
@@ -99,16 +99,17 @@ class _Look:
         runs = self._attempt("the ledger", lambda: self.ledger.runs(covering=(last, self.game_day)), [])
         owed_now = seeded or self._owed([day for day in days if day.game_day in (last, self.game_day)])
         mine = [item for item in owed_now if _of_tonight(item.owed, self.game_day, last)]
+        mine = [item for item in mine if item.owed.output in {PUBLICATION, *registry().processors}]
         manifest = self._attempt("the publication", self._manifest, None)
-        counted = self._attempt("the warehouse", lambda: self._count(mine, manifest), {})
-        judged = [self._judged(item, counted, runs) for item in mine if item.key in counted]
+        counted = self._attempt("the warehouse", lambda: tally(mine, self.workspace, registry()), {})
+        found = judged(mine, counted, runs, registry(), self.now) if counted else []
         last_known = None if any(day.game_day == self.game_day for day in days) else self._last_known(days)
         return Facts(
             game_day=self.game_day,
             now=self.now,
             origin=origin,
             days=days,
-            judged=judged,
+            judged=found,
             counted=counted,
             season=self._attempt("the season", lambda: self._season(days, bool(known)), []) if season else [],
             runs=runs,
@@ -165,45 +166,9 @@ class _Look:
         if seeded:
             return ExpectedOutputs(self.ledger).of(days[0].game_day, days[-1].game_day)
         predicted = min(self.warehouse.partitions(PREDICTIONS), default=self.game_day)
-        items = self._owed(days, predicted)
-        counted = self._count([item for item in items if item.owed.output != PUBLICATION], None)
+        items = [item for item in self._owed(days, predicted) if item.owed.output != PUBLICATION]
         runs = self.ledger.runs(covering=(days[0].game_day, days[-1].game_day))
-        by_output: dict[str, list[Mapping[str, Any]]] = {}
-        for run in runs:
-            by_output.setdefault(run["processor"], []).append(run)
-        return [
-            self._judged(item, counted, by_output.get(item.owed.output, [])) for item in items if item.key in counted
-        ]
-
-    def _count(self, items: Sequence[Judged], manifest: Manifest | None) -> dict[tuple[dt.date, str, str], Counted]:
-        days: dict[str, set[dt.date]] = {}
-        for item in items:
-            days.setdefault(item.owed.output, set()).add(item.owed.game_day)
-        tables = {
-            output: self._count_table(output, wanted)
-            for output, wanted in days.items()
-            if output in registry().processors
-        }
-        published = Counted()
-        if manifest is not None:
-            lacking = manifest.expected_rows - manifest.rows
-            published = Counted(
-                rows=manifest.rows, expected=manifest.expected_rows, missing=max(0, lacking), sample=manifest.missing
-            )
-        found = {item.key: tables[item.owed.output][item.owed.game_day] for item in items if item.owed.output in tables}
-        return found | {item.key: published for item in items if item.owed.output == PUBLICATION}
-
-    def _count_table(self, output: str, days: set[dt.date]) -> dict[dt.date, Counted]:
-        try:
-            return count(registry()[output], self.warehouse, registry(), days)
-        except WarehouseError as error:  # a damaged partition is a finding about this output, the others are counted
-            return {day: Counted(unreadable=str(error)) for day in days}
-
-    def _judged(self, item: Judged, counted: Mapping[tuple[dt.date, str, str], Counted], runs: Runs) -> Judged:
-        day, output = item.owed.game_day, item.owed.output
-        mine = [run for run in runs if run["processor"] == output and run["first_game_day"] <= day <= run["game_day"]]
-        complete_at = registry()[output].complete_at if output in registry().processors else 1.0
-        return judge(item, counted[item.key], mine, self.now, complete_at)
+        return judged(items, tally(items, self.workspace, registry()), runs, registry(), self.now)
 
     def _incidents(self) -> list[Told]:
         log = IncidentLog(self.ledger)
