@@ -38,6 +38,7 @@ KeyFile = Annotated[
     Path | None,
     typer.Option("--key", envvar="INTEGRITY_SIGNING_KEY", help="PEM file of the ed25519 private key"),
 ]
+Role = Annotated[str, typer.Option("--role", help="which role of integrity.toml")]
 By = Annotated[str | None, typer.Option("--by", help="who does this; default: the user of this machine")]
 Reason = Annotated[str, typer.Option("--reason", help="why; kept in the registry")]
 
@@ -53,10 +54,18 @@ def keygen(
 
 
 @app.command()
+def pubkey(key: Annotated[Path, typer.Argument(help="PEM file of the private key")]) -> None:
+    """Print the public half of a signing key, for `trusted_keys` or INTEGRITY_TRUSTED_KEYS."""
+    console.print(public_text(_key(key).public_key()))
+
+
+@app.command()
 def build(
-    role: Annotated[str, typer.Option("--role", help="which role of integrity.toml")],
+    role: Role,
     root: Root = None,
-    release: Annotated[int | None, typer.Option("--release", help="release number; default: number of commits")] = None,
+    release: Annotated[
+        int | None, typer.Option("--release", min=1, help="release number; default: number of commits")
+    ] = None,
     allow_dirty: Annotated[
         bool, typer.Option("--allow-dirty", help="build from uncommitted files; marked for ever")
     ] = False,
@@ -205,7 +214,7 @@ def rollout(
 
 @app.command()
 def rollback(
-    role: Annotated[str, typer.Option("--role")],
+    role: Role,
     to: Annotated[int, typer.Option("--to", help="release number to go back to")],
     reason: Reason,
     by: By = None,
@@ -221,7 +230,7 @@ def rollback(
 
 @app.command()
 def override(
-    role: Annotated[str, typer.Option("--role")],
+    role: Role,
     allow: Annotated[list[str], typer.Option("--allow", help="code of the finding to let through (repeatable)")],
     hours: Annotated[float, typer.Option("--hours", min=0.1, max=168, help="for how long")],
     reason: Reason,
@@ -247,7 +256,7 @@ def override(
 
 
 @app.command()
-def history(role: Annotated[str, typer.Option("--role")], root: Root = None) -> None:
+def history(role: Role, root: Root = None) -> None:
     """Print the role's chain of records, oldest first, every signature and link checked."""
     site = Site.here(root)
     with Registry.connect(site.keys) as registry:

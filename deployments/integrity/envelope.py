@@ -176,7 +176,7 @@ def private_key(pem: bytes) -> Ed25519PrivateKey:
     try:
         key = load_pem_private_key(pem, password=None)
     except (ValueError, TypeError) as error:
-        raise ValueError(f"the signing key is not an unencrypted PEM private key: {error}") from None
+        raise ValueError("the signing key is not an unencrypted PEM private key, as `keygen` writes one") from error
     if not isinstance(key, Ed25519PrivateKey):
         raise ValueError(f"the signing key is {type(key).__name__}, not ed25519")
     return key

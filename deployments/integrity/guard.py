@@ -222,7 +222,7 @@ def _in_grace(
         "registry.unreachable",
         f"an answer of the registry, or one not older than the grace of {grace_seconds} s",
         found,
-        "restore the Prefect server; work stops when the grace is over",
+        "restore the Prefect server, or correct PREFECT_API_URL; work stops when the grace is over",
         severity=Severity.WARN if inside else Severity.REFUSE,
     )
     if not inside or last is None:
