@@ -18,6 +18,7 @@ from .digest import compare, read_tree
 from .envelope import Envelope, open_envelope, private_key, public_text
 from .finding import IntegrityError
 from .manifest import Predicate, json_schema, read_payload, wrap
+from .probe import remember_linked
 from .project import find_root, read_project
 from .registry import Registry, Unreachable
 from .release import RELEASE_FILE, Site
@@ -74,6 +75,7 @@ def build(
     site = Site.here(root)
     built = build_release(site.root, role, datetime.now(UTC), release, allow_dirty)
     site.release_file.write_bytes(wrap(built.predicate).to_bytes())
+    remember_linked(site, built.predicate)
     console.print(built.report.text())
     _describe(built.predicate, wrap(built.predicate))
     console.print(f"written to {RELEASE_FILE}, not signed yet")

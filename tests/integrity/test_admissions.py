@@ -20,7 +20,7 @@ from deployments.integrity.packages import _record_digest
 from deployments.integrity.record import Override
 from deployments.integrity.release import Site
 
-from .conftest import KEY, NOW, Placed, environment, git, with_release
+from .conftest import NOW, Placed, environment, git, record_for, with_release
 
 
 def test_another_path_is_admitted(placed: Placed, tmp_path: Path) -> None:
@@ -122,13 +122,10 @@ def test_what_is_only_worth_knowing_warns_and_admits(placed: Placed) -> None:
 def test_a_dirty_release_says_so_on_every_check(placed: Placed) -> None:
     placed.rewrite(lambda p: with_release(p, dirty=True))
     envelope, predicate = placed.site.signed()
-    from .conftest import record_for
-
     placed.record = record_for(envelope, predicate)
     (finding,) = placed.findings()
     assert finding.code == "release.dirty"
     assert ".dirty" in finding.found
-    assert KEY is not None
 
 
 def test_an_override_lets_its_own_finding_through_until_it_expires_and_no_other(placed: Placed) -> None:
