@@ -20,8 +20,6 @@ from pathlib import Path
 
 from prefect.settings import PREFECT_API_URL
 from prefect.testing.utilities import prefect_test_harness
-from rich.console import Console
-from rich.table import Table
 
 from deployments.integrity.guard import Question, verify, verify_fully
 from deployments.integrity.release import Site
@@ -106,19 +104,17 @@ def load() -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Roll out, time, print a table; returns the exit code."""
+    """Roll out, time, print a row for each; returns the exit code."""
     parser = argparse.ArgumentParser(description="Time the integrity guard.")
     parser.add_argument("--checks", type=int, default=30, help="checks before a run, of each kind (%(default)s)")
     parser.add_argument("--starts", type=int, default=3, help="starts of a worker, of each kind (%(default)s)")
     options = parser.parse_args(arguments)
-    console = Console(width=110)
     with tempfile.TemporaryDirectory() as folder, prefect_test_harness(server_startup_timeout=120):
         os.environ["PREFECT_API_URL"] = str(PREFECT_API_URL.value())  # for the processes that are started
         bench = Bench(Path(folder))
-        before = load()
-        table = Table(title=f"{os.cpu_count()} cores, milliseconds", title_justify="left")
-        for name in ("what", "times", "median", "best", "worst", "processor time"):
-            table.add_column(name, justify="left" if name == "what" else "right", no_wrap=name == "what")
+        print(f"{os.cpu_count()} cores, load average {load()}; milliseconds")
+        row = "{:<48}" + "{:>8}" * 5
+        print(row.format("", "times", "median", "best", "worst", "CPU"), flush=True)
         works: list[tuple[str, Callable[[], None], int]] = [
             ("check before a run, asked by role", bench.check(Question("courtside", RIGHT)), options.checks),
             ("check before a run, asked by pool", bench.check(Question(pool=RIGHT)), options.checks),
@@ -130,9 +126,8 @@ def main(arguments: list[str] | None = None) -> int:
         for name, work, times in works:
             wall, busy = timed(work, times)
             figures = (statistics.median(wall), min(wall), max(wall), statistics.median(busy))
-            table.add_row(name, str(times), *(f"{figure:,.0f}" for figure in figures))
-        console.print(table)
-        console.print(f"load average before {before}, after {load()}")
+            print(row.format(name, times, *(f"{figure:,.0f}" for figure in figures)), flush=True)
+        print(f"load average {load()}")
     return 0
 
 
