@@ -14,9 +14,9 @@ ENV PATH=/venv/bin:$PATH \
     PYTHONUNBUFFERED=1
 
 FROM base AS packages
-COPY requirements.lock /
+COPY requirements-runtime.lock /
 RUN python3 -m venv /venv \
- && pip install --no-cache-dir --no-compile --no-deps --require-hashes --requirement /requirements.lock \
+ && pip install --no-cache-dir --no-compile --no-deps --require-hashes --requirement /requirements-runtime.lock \
  && python -m compileall -q -j 0 --invalidation-mode checked-hash /venv/lib
 
 # Only what is committed gets in: the tree is cloned from the history beside the Dockerfile.
@@ -34,12 +34,13 @@ RUN --mount=type=bind,source=.,target=/src \
     --mount=type=secret,id=signing_key,target=/run/signing_key.pem,required=true \
     test -n "${ROLE}" || { echo "name the role: --build-arg ROLE=analytics|precompute|predictions|all" >&2; exit 2; } \
  && git -c safe.directory='*' clone --quiet /src /app \
- && python -m deployments.integrity build --role "${ROLE}" \
+ && python -m deployments.integrity build --role "${ROLE}" --lock requirements-runtime.lock \
  && python -m deployments.integrity sign --key /run/signing_key.pem \
  && python -m compileall -q --invalidation-mode checked-hash flows tasks blocks deployments \
  && python -m deployments.integrity verify --local --full \
  && mkdir /release \
- && mv flows tasks blocks deployments integrity.toml prefect.yaml pyproject.toml requirements.lock release.json /release
+ && python -m deployments.metadata /release \
+ && mv flows tasks blocks deployments integrity.toml prefect.yaml pyproject.toml requirements-runtime.lock release.json /release
 
 FROM base
 ARG TRUSTED_KEYS

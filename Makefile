@@ -89,9 +89,12 @@ $(READY): requirements.lock pyproject.toml
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 
+COMPILE = uv pip compile pyproject.toml --generate-hashes --python-version 3.11 --no-header --no-annotate \
+    --no-emit-index-url --no-emit-find-links
+
 lock:  ## resolve the dependencies anew (needs uv)
-	uv pip compile pyproject.toml --extra dev --generate-hashes --python-version 3.11 --no-header --no-annotate \
-	    --no-emit-index-url --no-emit-find-links --upgrade -o requirements.lock
+	$(COMPILE) --extra dev --upgrade -o requirements.lock
+	$(COMPILE) --extra dask -c requirements.lock -o requirements-runtime.lock  # what images install: the same, without tools
 
 clean:  ## remove what runs have made; the environment stays
 	rm -rf .pipeline .pytest_cache .mypy_cache .ruff_cache .hypothesis

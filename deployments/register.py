@@ -28,6 +28,7 @@ from deployments.alerting.apply import Change as AutomationChange
 from deployments.changes import Change, Kind, Resource, changes
 from deployments.desired import desired
 from deployments.environments import Channels, Environment, local, production
+from deployments.images import take_over
 from deployments.integrity.digest import read_tree
 from deployments.integrity.envelope import key_id, private_key
 from deployments.integrity.finding import IntegrityError
@@ -80,15 +81,28 @@ class Registered:
 
 
 def register(
-    environment: Environment, *, releases: Path, key: Ed25519PrivateKey, reason: str, allow_dirty: bool, say: Say
+    environment: Environment,
+    *,
+    releases: Path,
+    key: Ed25519PrivateKey,
+    reason: str,
+    allow_dirty: bool,
+    say: Say,
+    manifests: Path | None = None,
 ) -> Registered:
     """Bring the server of PREFECT_API_URL to this tree. Releases are laid as `releases`/<version>/<role>.
+
+    Where images were built, their own releases are expected instead: `manifests` is the folder that holds them.
 
     Raises SpecError and IntegrityError for a tree that is not fit, before the server is touched, RegistrationError,
     RegistryError or Unreachable for a server that does not take it.
     """
     declared(next_version())
-    rollout = roll_out(ROOT, releases, key, datetime.now(UTC), getpass.getuser(), reason, allow_dirty=allow_dirty)
+    now, by = datetime.now(UTC), getpass.getuser()
+    if manifests is None:
+        rollout = roll_out(ROOT, releases, key, now, by, reason, allow_dirty=allow_dirty)
+    else:
+        rollout = take_over(ROOT, manifests, key, now, by, reason)
     if rollout.fresh:
         say(f"expect release {rollout.version} of {', '.join(sorted(rollout.roles))}")
     done = apply(declared(rollout.version), environment, say)
@@ -204,6 +218,9 @@ def main(
         list[str] | None,
         typer.Option(envvar="COURTSIDE_IMAGES", help="In production: POOL=IMAGE@sha256:..., for each pool."),
     ] = None,
+    manifests: Annotated[
+        Path | None, typer.Option(help="With images: the folder in which build_images.sh has put their releases.")
+    ] = None,
     releases: Annotated[Path, typer.Option(help="Folder in which releases are laid.")] = ROOT / ".pipeline/releases",
     key: Annotated[
         Path | None, typer.Option(envvar="INTEGRITY_SIGNING_KEY", help="PEM file of the key that signs releases.")
@@ -229,6 +246,10 @@ def main(
             if env == Where.LOCAL
             else production(home, data, channels, pool_type, image or [], _pools())
         )
+        if image and manifests is None:
+            raise RegistrationError(
+                "images carry releases of their own: --manifests FOLDER, which build_images.sh wrote"
+            )
         signing = _signing_key(env, key)
         if not PREFECT_API_URL.value():
             raise RegistrationError("PREFECT_API_URL is not set: say which server, or start one with `make up`")
@@ -244,7 +265,15 @@ def main(
                 console.print(text)
             console.print("no change" if version and not todo else f"{len(todo)} changes; nothing was written")
             raise typer.Exit(0 if version and not todo else 2)
-        register(environment, releases=releases, key=signing, reason=reason, allow_dirty=allow_dirty, say=console.print)
+        register(
+            environment,
+            releases=releases,
+            key=signing,
+            reason=reason,
+            allow_dirty=allow_dirty,
+            say=console.print,
+            manifests=manifests,
+        )
     except Refused as error:
         console.print(f"[bold red]not registered:[/] {error}")
         raise typer.Exit(1) from None

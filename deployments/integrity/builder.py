@@ -40,18 +40,31 @@ class Built:
     report: Report
 
 
-def build(root: Path, role: str, now: datetime, number: int | None = None, allow_dirty: bool = False) -> Built:
+def build(
+    root: Path,
+    role: str,
+    now: datetime,
+    number: int | None = None,
+    allow_dirty: bool = False,
+    lock: str | None = None,
+) -> Built:
     """Build the manifest of `role` from the tree at `root`.
 
-    Without `number` the release number is the count of commits. IntegrityError, with every reason, on a dirty
-    tree (unless allowed, and then marked), an undefined name, a failing import, an entrypoint that does not
-    load, an edited package; ValueError on a faulty project file or lock.
+    Without `number` the release number is the count of commits; without `lock` the project file's lock is what was
+    installed from. IntegrityError, with every reason, on a dirty tree (unless allowed, and then marked), an undefined
+    name, a failing import, an entrypoint that does not load, an edited package; ValueError on a faulty project file or
+    lock.
     """
-    return build_all(root, [role], now, number, allow_dirty)[role]
+    return build_all(root, [role], now, number, allow_dirty, lock)[role]
 
 
 def build_all(
-    root: Path, roles: Iterable[str], now: datetime, number: int | None = None, allow_dirty: bool = False
+    root: Path,
+    roles: Iterable[str],
+    now: datetime,
+    number: int | None = None,
+    allow_dirty: bool = False,
+    lock: str | None = None,
 ) -> dict[str, Built]:
     """Build several roles under one number. What they share is looked at once: packages, and equal trees."""
     started = time.perf_counter()
@@ -59,7 +72,7 @@ def build_all(
     specs = {role: project.role(role) for role in roles}
     source = read_source(root)
     trees = {role: read_tree(root, spec.ships, project.ignore) for role, spec in specs.items()}
-    packages, differences = _packages(root, project)
+    packages, differences = _packages(root, project, lock or project.lock)
     with ThreadPoolExecutor(1) as pool:  # hashing some 20,000 installed files goes on beside the imports
         edited = pool.submit(edited_files, installed())
         probes = _probe(root, project, specs, trees)
@@ -138,17 +151,17 @@ def _predicate(
     )
 
 
-def _packages(root: Path, project: ProjectSpec) -> tuple[Packages, list[PackageDifference]]:
-    lock = root / project.lock
+def _packages(root: Path, project: ProjectSpec, name: str) -> tuple[Packages, list[PackageDifference]]:
+    lock = root / name
     if not lock.is_file():
-        raise ValueError(f"lock: {project.lock} is not in {root}; name the pinned requirements file in integrity.toml")
+        raise ValueError(f"lock: {name} is not in {root}; name the pinned requirements file in integrity.toml")
     here = installed()
     allowed = (*project.allow_packages, project.project)
     differences = differ_from_lock(read_lock(lock), here, allowed)
     kept = {name: dist for name, dist in sorted(here.items()) if name not in allowed}
     return (
         Packages(
-            lock_path=project.lock,
+            lock_path=name,
             lock=sha256_file(lock),
             installed={name: Package(version=d.version, record=d.record) for name, d in kept.items()},
             unlocked=tuple(str(d) for d in differences),

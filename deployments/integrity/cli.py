@@ -70,10 +70,13 @@ def build(
     allow_dirty: Annotated[
         bool, typer.Option("--allow-dirty", help="build from uncommitted files; marked for ever")
     ] = False,
+    lock: Annotated[
+        str | None, typer.Option("--lock", help="what was installed from; default: integrity.toml's")
+    ] = None,
 ) -> None:
     """Look at everything, refuse what is broken or uncommitted, write the unsigned release file."""
     site = Site.here(root)
-    built = build_release(site.root, role, datetime.now(UTC), release, allow_dirty)
+    built = build_release(site.root, role, datetime.now(UTC), release, allow_dirty, lock)
     site.release_file.write_bytes(wrap(built.predicate).to_bytes())
     remember_linked(site, built.predicate)
     console.print(built.report.text())

@@ -10,7 +10,6 @@ import json
 import os
 import re
 import shlex
-import shutil
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -98,7 +97,7 @@ def _staged(root: Path, parent: Stage | None) -> Stage:
         return Stage(root)
     for path in parent.root.iterdir():
         if path.name not in HOST:
-            subprocess.run(["cp", "-a", path, root / path.name], check=True)
+            _copied(path, root / path.name)
     return Stage(root, dict(parent.environment), parent.workdir)
 
 
@@ -107,10 +106,12 @@ def _copy(rest: str, context: Path, stage: Stage, stages: Mapping[str, Stage]) -
     source, target = shlex.split(rest[found.end() :] if found else rest)
     origin = stages[found[1]].root / source.lstrip("/") if found else context / source
     place = stage.root / target.lstrip("/")
-    if origin.is_dir():
-        shutil.copytree(origin, place, symlinks=True, dirs_exist_ok=True)
-    else:
-        shutil.copy2(origin, place)
+    _copied(origin, place / origin.name if origin.is_file() and place.is_dir() else place)
+
+
+def _copied(source: Path, target: Path) -> None:
+    """As stages share layers: a second name for every file. No step changes a file that an earlier one has made."""
+    subprocess.run(["cp", "-al" if source.is_dir() else "-a", "-T", source, target], check=True)
 
 
 def _run(rest: str, context: Path, stage: Stage, arguments: Mapping[str, str], secrets: Mapping[str, Path]) -> None:
