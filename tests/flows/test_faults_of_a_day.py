@@ -75,12 +75,10 @@ class Dropping:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, times: int) -> None:
         self.left, whole = times, LocalWarehouse.replace
-        self.first_lost: dt.datetime | None = None
 
         def replace_some(store: LocalWarehouse, table: Any, day: dt.date, frame: pl.DataFrame) -> Any:
             if table.name == "predictions" and self.left:
                 self.left -= 1
-                self.first_lost = self.first_lost or utc_now()
                 players = frame["player_id"].unique().sort()
                 frame = frame.filter(pl.col("player_id").is_in(players[: len(players) * 68 // 158].implode()))
             return whole(store, table, day, frame)
@@ -92,14 +90,14 @@ def test_rows_lost_at_the_write_are_noticed_by_the_run_itself_and_written_again(
     finished: Finished, at_noon: Callable[[], Path], monkeypatch: pytest.MonkeyPatch, course: Course
 ) -> None:
     home, day = at_noon(), finished.game_day
-    store = Dropping(monkeypatch, times=1)
+    Dropping(monkeypatch, times=1)
     report = same_day(finished, home, 12)
     assert report.state == DayState.COMPLETE
     assert report.rows == report.expected
     tried = rows_of(home, day, "predictions")[1:]
     assert [row["state"] for row in tried] == ["FAILED", "COMPLETE"]
     assert "rows were written and" in tried[0]["error_message"]
-    course.began("the store loses 90 of 158 players' predictions at one write", store.first_lost)
+    course.began("the store loses 90 of 158 players' predictions at one write", tried[0]["started_at"])
     course.detected("the run itself, reading back", State.FAILED, tried[0]["ended_at"])
     course.complete("the task's next try", home, day)
 
@@ -128,7 +126,7 @@ def test_a_store_that_keeps_losing_rows_fails_the_day_is_told_and_healed_when_it
     after = stored(home, "predictions", day)
     assert after.drop(RUN_COLUMNS).equals(finished.read("predictions").drop(RUN_COLUMNS))
     failed = [row for row in rows_of(home, day, "predictions") if row["state"] == "FAILED"]
-    course.began("the store loses them at every write, until 12:35 PM", store.first_lost)
+    course.began("the store loses them at every write, until 12:35 PM", failed[0]["started_at"])
     course.detected("the run itself, reading back", shown.state, failed[0]["ended_at"], told)
     course.complete("self-heal: the lost players alone", home, day)
 

@@ -30,9 +30,14 @@ DAY = dt.date(2025, 12, 29)
 
 @pytest.fixture(scope="module")
 def finished(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Finished:
-    """The day on the real folder. It holds no injury report: who then did not play stands in, as of 11 AM."""
+    """The day on the real folder, as if its one roster were two days old instead of eleven.
+
+    It holds no injury report: who then did not play stands in, as of 11 AM.
+    """
     folder = tmp_path_factory.mktemp("seasons") / "data"
     shutil.copytree(real_data, folder, copy_function=shutil.copyfile)
+    [roster] = (folder / "rosters").glob("rosters_*")
+    roster.rename(roster.with_name(roster.name.replace(roster.stem[-10:], str(DAY - dt.timedelta(days=2)))))
     played = pl.scan_parquet(folder / "player_games" / "*.parquet", missing_columns="insert", extra_columns="ignore")
     names = played.group_by("player_id").agg(pl.col("player_name").last()).collect()
     absent = pl.read_parquet(folder / "absences_derived.parquet").filter(pl.col("season") == "2025-26")
