@@ -40,14 +40,16 @@ def row(course: Mapping[str, Any]) -> tuple[str, ...]:
         course["shown"] or "COMPLETE",
         ", ".join(told) or "nobody",
         course["healed_by"],
-        seconds_between(course["at"], noticed) if noticed else "",
+        seconds_between(course["at"], noticed),
         seconds_between(noticed or course["at"], course["complete_at"]),
         f"{course['healing_s']:,.1f} s" if course["healing_s"] is not None else "",
     )
 
 
-def seconds_between(first: str, then: str) -> str:
+def seconds_between(first: str | None, then: str | None) -> str:
     """Seconds by the day's clock."""
+    if first is None or then is None:
+        return ""
     return f"{(dt.datetime.fromisoformat(then) - dt.datetime.fromisoformat(first)).total_seconds():,.1f} s"
 
 

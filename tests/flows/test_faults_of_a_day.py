@@ -71,7 +71,7 @@ def rows_of(home: Path, day: dt.date, *processors: str) -> list[dict[str, Any]]:
 
 
 class Dropping:
-    """A store that loses 90 of 158 players' predictions at the write, `times` times."""
+    """A store that loses 90 in 158 players' predictions at the write, `times` times."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, times: int) -> None:
         self.left, whole = times, LocalWarehouse.replace
@@ -97,7 +97,7 @@ def test_rows_lost_at_the_write_are_noticed_by_the_run_itself_and_written_again(
     tried = rows_of(home, day, "predictions")[1:]
     assert [row["state"] for row in tried] == ["FAILED", "COMPLETE"]
     assert "rows were written and" in tried[0]["error_message"]
-    course.began("the store loses 90 of 158 players' predictions at one write", tried[0]["started_at"])
+    course.began("the store loses 90 in 158 players' predictions at one write", tried[0]["started_at"])
     course.detected("the run itself, reading back", State.FAILED, tried[0]["ended_at"])
     course.complete("the task's next try", home, day)
 
@@ -126,7 +126,9 @@ def test_a_store_that_keeps_losing_rows_fails_the_day_is_told_and_healed_when_it
     after = stored(home, "predictions", day)
     assert after.drop(RUN_COLUMNS).equals(finished.read("predictions").drop(RUN_COLUMNS))
     failed = [row for row in rows_of(home, day, "predictions") if row["state"] == "FAILED"]
-    course.began("the store loses them at every write, until 12:35 PM", failed[0]["started_at"])
+    course.began(
+        "the store loses 90 in 158 players' predictions at every write, until 12:35 PM", failed[0]["started_at"]
+    )
     course.detected("the run itself, reading back", shown.state, failed[0]["ended_at"], told)
     course.complete("self-heal: the lost players alone", home, day)
 
