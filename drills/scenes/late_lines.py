@@ -27,7 +27,7 @@ DRILL = Drill(
 
 
 def play(stage: Stage) -> Result:
-    """Run at 12:30 PM on lines that begin at 1:05 PM: the run waits for them, as long as there is time."""
+    """Run at 12:30 PM on lines that begin at 1:05 PM: it waits, goes on without them, and self-heal takes them in."""
     scene = Scene(DRILL, stage)
     data = stage.league(DRILL.name)
     file = data / "lines" / "points_lines.parquet"
@@ -46,7 +46,6 @@ def play(stage: Stage) -> Result:
     scene.note("step", f"published with {priced:,} of {of:,} lines, labelled degraded", hands.published() or BEGINS)
     scene.note("step", "the lines are in: what they are missing in is made again", ARRIVE)
     said += stage.act("heal", ARRIVE + A_MINUTE, home, data=data)
-    said += stage.act("daily", ARRIVE + A_MINUTE, home, data=data) if not hands.priced()[0] else ""
     priced, of = hands.priced()
     if not priced:
         raise StageError(f"none of {of:,} predictions has a line after the lines were in:\n{said[-800:]}")
