@@ -37,6 +37,12 @@ class Original(Frozen):
     healed_after: float | None = None
     predictions: float | None = Field(None, description="Share that was there in the end.")
 
+    @property
+    def repair(self) -> float | None:
+        """Minutes from being noticed to what was taken for healed."""
+        known = self.healed_after is not None and self.detected_after is not None
+        return (self.healed_after or 0.0) - (self.detected_after or 0.0) if known else None
+
 
 class Expected(Frozen):
     """What ours must come to for the drill to pass."""
@@ -75,6 +81,12 @@ class Result(Frozen):
         """The time from the fault to the first moment of this kind."""
         fault, found = self.first("fault"), self.first(kind)
         return found.at - fault.at if fault and found else None
+
+    @property
+    def repair(self) -> dt.timedelta | None:
+        """The time from being noticed to being healed."""
+        detected, healed = self.first("detected"), self.first("healed")
+        return healed.at - detected.at if detected and healed else None
 
     @property
     def failures(self) -> tuple[str, ...]:

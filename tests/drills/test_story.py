@@ -73,10 +73,12 @@ def test_the_report_shows_original_against_ours_and_escapes_what_was_said(tmp_pa
     assert "1 of 2 drills passed" in page
     for shown in (
         "75 min",
+        "40 min",
         "115 min",
         "43 %",
         "100 %",
         "20 s",
+        "80 s",
         "A &lt;drill&gt;",
         "&lt;b&gt;broke",
         "&lt;detected&gt;",
