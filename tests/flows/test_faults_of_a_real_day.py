@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 from flows.daily import daily
+from flows.report import DayState
 from tasks.engine.processor import Mode
 from tests.flows.conftest import Finished
 from tests.flows.test_faults_of_a_day import (  # noqa: F401, which are collected here too, with the fixtures below
@@ -48,12 +49,12 @@ def finished(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Finis
     (folder / "injuries").mkdir()
     report.write_parquet(folder / "injuries" / "injuries.parquet")
     home = tmp_path_factory.mktemp("workspace") / "home"
-    return Finished(daily(Mode.SAME_DAY, DAY, data=folder, home=home, seasons=1), folder, home, DAY)
+    return Finished(daily(Mode.SAME_DAY, DAY, data=folder, home=home, seasons=0), folder, home, DAY)
 
 
 def test_the_day_is_as_it_was(finished: Finished) -> None:
     """What the scenes are put into: a complete day of eleven games with lines for them."""
     assert len(finished.report.games) == 11
-    assert finished.report.state == "complete", finished.report.reasons
+    assert finished.report.state == DayState.COMPLETE, finished.report.reasons
     assert finished.read("predictions")["line"].count() > 500
     assert finished.report.games[0].tip_off is None or finished.report.games[0].tip_off > eastern(DAY, 15)
