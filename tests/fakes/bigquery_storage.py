@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ class _Reads:
     def __init__(self, warehouse: FakeBigQuery) -> None:
         self.warehouse = warehouse
         self.streams: dict[str, pl.DataFrame] = {}
+        self.numbers = itertools.count()  # of sessions: several clients ask at once
 
     def create(self, request: types.CreateReadSessionRequest, context: grpc.ServicerContext) -> types.ReadSession:
         asked = request.read_session
@@ -33,7 +35,7 @@ class _Reads:
         except Refused as refused:
             code = grpc.StatusCode.NOT_FOUND if refused.status == 404 else grpc.StatusCode.INVALID_ARGUMENT
             context.abort(code, str(refused))
-        number = len(self.streams)
+        number = next(self.numbers)
         count = max(1, min(request.max_stream_count or 1, frame.height // ROWS_A_MESSAGE))
         names = [f"{request.parent}/locations/us/sessions/{number}/streams/{n}" for n in range(count)]
         self.streams |= {name: frame[n::count] for n, name in enumerate(names)} if frame.height else {}
