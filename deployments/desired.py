@@ -59,7 +59,7 @@ def deployment(item: Deployment, environment: Environment) -> Resource:
     taken = item.flow.parameters.properties
     settings = {name: value for name, value in environment.parameters.items() if name in taken}
     parameters = {**settings, **item.parameters}
-    if item.name == "backfill":
+    if item.flow.name == "backfill":
         parameters["home"] = environment.backfill_home
     limit = item.concurrency_limit
     image = {"image": environment.images[pool]} if (pool := item.work_pool.name) in environment.images else {}

@@ -17,6 +17,7 @@ from typing import Annotated
 import polars as pl
 import typer
 from prefect import flow
+from prefect.client.schemas.objects import StateType
 from pydantic import Field
 from rich.console import Console
 
@@ -26,8 +27,9 @@ from blocks.workspace import WorkspaceError
 from deployments.integrity.digest import read_tree
 from flows.grade import GradeReport, GradingFailed, NothingToGrade, grade_run, show_grades
 from flows.history import HistoryFailed, HistoryMissing, beginning, build_tables
-from flows.home import HOME
+from flows.home import HOME, is_saved
 from flows.narration import narrate
+from flows.parts import ended_parts
 from flows.progress import Pace, progress_bar
 from flows.run import Run, code_fingerprint, new_run_id
 from flows.slate import slate
@@ -44,7 +46,7 @@ from tasks.predictions.points_model import POINTS_FEATURES, library_versions
 from tasks.predictions.training import TrainingError
 from tasks.sources.base import SourceError
 from tasks.sources.hindsight import Information
-from tasks.sources.named import name_of
+from tasks.sources.named import absolute, name_of
 
 WORKERS = 2
 SEASONS = 5  # of history before the first: four to train on, and one for averages to settle
@@ -89,13 +91,19 @@ def backfill(
     dask: Annotated[
         str | None, Field(description="A Dask scheduler's address, or local: its workers predict. None: processes.")
     ] = None,
+    pool: Annotated[
+        bool,
+        Field(description="Periods are runs of backfill/part on its work pool, `workers` of them at once."),
+    ] = False,
 ) -> GradeReport:
     """Predict every game day from `start` to `end` as the daily run would have, grade them, and measure the accuracy.
 
     Tables are built first where they are missing. Days that are predicted already are left alone, so an interrupted
     backfill goes on where it stopped; predictions of another recipe are never mixed in. Nothing is published.
-    Raises BackfillFailed, HistoryFailed, HistoryMissing, OtherRecipe, TrainingError.
+    Raises BackfillFailed, HistoryFailed, HistoryMissing, OtherRecipe, TrainingError, WorkersError.
     """
+    if pool and dask is not None:
+        raise WorkersError("the work goes to Dask or to a work pool: choose one of them")
     run = run_of(end, data, home, information)
     hold_recipe(run, refit)
     first_day = run.model_copy(update={"game_day": start})
@@ -108,14 +116,11 @@ def backfill(
     groups = periods(cutoffs(schedule), refit)
     there = set(run.workspace.warehouse.partitions("predictions"))
     pace = Pace(total=schedule["game_day"].n_unique(), there=sum(day in there for days in groups for day, _ in days))
-    for days, made in _predicted(run, groups, workers, dask):
-        failed = [outcome for outcome in made if not outcome.state.usable]
-        if failed:
-            raise BackfillFailed(f"{days[0][0]} to {days[-1][0]}: {failed[0].error}")
-        rows = sum(outcome.rows for outcome in made)
-        what = f"{rows:,} rows anew" if made else "all there already"
+    made = _on_pool(run, groups, workers, refit, seasons) if pool else _predicted(run, groups, workers, dask)
+    for days, rows in made:
+        what = f"{rows:,} rows anew" if rows else "all there already"
         pace.advance(sum(day not in there for day, _ in days))
-        narrate(f"{days[0][0]} to {days[-1][0]}", "predicted", f"{what}; {pace.says()}")
+        narrate(_span(days), "predicted", f"{what}; {pace.says()}")
     return grade_run(run, start, end)
 
 
@@ -170,15 +175,49 @@ def periods(targets: pl.DataFrame, refit: Refit) -> list[Days]:
     return [list(group.select("game_day", "as_of").iter_rows()) for group in grouped]
 
 
-def _predicted(run: Run, groups: list[Days], workers: int, dask: str | None) -> Iterator[tuple[Days, list[Outcome]]]:
-    """Each period with what came of it, in the order in which they are done."""
+def _predicted(run: Run, groups: list[Days], workers: int, dask: str | None) -> Iterator[tuple[Days, int]]:
+    """Each period with its new rows, in the order in which they are done. Raises BackfillFailed."""
     if workers == 1 and dask is None:
-        yield from ((days, predict_period(run, days)) for days in groups)
+        yield from ((days, _rows(days, predict_period(run, days))) for days in groups)
         return
     with pool_of(workers, dask) as pool:
         jobs = {pool.submit(predict_period, run, days): days for days in groups}
         for job in as_completed(jobs):
-            yield jobs[job], job.result()
+            yield jobs[job], _rows(jobs[job], job.result())
+
+
+def _rows(days: Days, made: list[Outcome]) -> int:
+    failed = [outcome for outcome in made if not outcome.state.usable]
+    if failed:
+        raise BackfillFailed(f"{_span(days)}: {failed[0].error}")
+    return sum(outcome.rows for outcome in made)
+
+
+def _on_pool(run: Run, groups: list[Days], at_once: int, refit: Refit, seasons: int) -> Iterator[tuple[Days, int]]:
+    """The same from runs of their own, which other machines may work on. Raises BackfillFailed."""
+    stored = run.workspace.warehouse.partitions
+    before = stored("predictions")
+    spans = {(days[0][0], days[-1][0]): days for days in groups}
+    missing = [span for span, days in spans.items() if any(day not in before for day, _ in days)]
+    yield from ((days, 0) for span, days in spans.items() if span not in missing)
+    given = {
+        "refit": refit,
+        "data": absolute(run.data) if run.data else None,
+        "home": run.home if is_saved(run.home) else run.home.resolve(),
+        "information": run.information,
+        "workers": 1,
+        "seasons": seasons,
+    }
+    for span, child in ended_parts(missing, given, at_once, run.run_id):
+        there, days = stored("predictions"), [day for day, _ in spans[span]]
+        if child.state_type != StateType.COMPLETED or not there.keys() >= set(days):
+            said = child.state.message if child.state else None
+            raise BackfillFailed(f"{_span(spans[span])}: its run {child.name} is {child.state_name} ({said})")
+        yield spans[span], sum(there[day].rows for day in days if day not in before)
+
+
+def _span(days: Days) -> str:
+    return f"{days[0][0]} to {days[-1][0]}"
 
 
 def predict_period(run: Run, days: Days) -> list[Outcome]:
@@ -226,6 +265,9 @@ def main(
     dask: Annotated[
         str | None, typer.Option(help="Address of a Dask scheduler, or local: its workers predict.")
     ] = None,
+    pool: Annotated[
+        bool, typer.Option(help="Periods are runs of backfill/part on its work pool, --workers of them at once.")
+    ] = False,
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Write the accuracy by system and population here.")
     ] = None,
@@ -237,7 +279,7 @@ def main(
     console = Console()
     try:
         with local_run(console), progress_bar(console):
-            report = backfill(start.date(), end.date(), refit, data, home, information, workers, seasons, dask)
+            report = backfill(start.date(), end.date(), refit, data, home, information, workers, seasons, dask, pool)
     except (BackfillFailed, HistoryFailed, GradingFailed) as error:
         console.print(f"[bold red]failed:[/] {error}", soft_wrap=True, highlight=False)
         raise typer.Exit(1) from None

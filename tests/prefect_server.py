@@ -168,11 +168,13 @@ class Process:
             raise AssertionError(f"still running after {seconds} s:\n{self.output()}") from None
 
 
-def worker(server: Server, root: Path, pool: str, log: Path, kind: str = "guarded-process", **more: str) -> Any:
+def worker(
+    server: Server, root: Path, pool: str, log: Path, kind: str = "guarded-process", limit: int = 100, **more: str
+) -> Any:
     """`prefect worker start` in a checkout."""
     command = [sys.executable, "-m", "prefect", "worker", "start", "--type", kind, "--pool", pool]
     return running(
-        [*command, "--name", log.stem, "--install-policy", "never"],
+        [*command, "--name", log.stem, "--install-policy", "never", "--limit", str(limit)],
         root,
         server.environment(root, **more),
         log,
