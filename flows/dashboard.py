@@ -6,6 +6,7 @@ import asyncio
 import datetime as dt
 import hashlib
 import os
+import socket
 import webbrowser
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -189,15 +190,24 @@ def main(
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 4280,
     browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = False,
 ) -> None:
-    """Serve the page until interrupted. It reads and never writes; nobody is asked for a password."""
+    """Serve the page until interrupted. It reads and never writes; nobody is asked for a password.
+
+    Exit code 2: it cannot listen there.
+    """
     folder = home_of(data, home)
     board = Board(folder, PREFECT_API_URL.value() or "", options_of(data, folder))
     app = app_of(board, prefect_ui(), (host,), game_day.date() if game_day else None)
-    address = f"http://{host}:{port}/"
-    typer.echo(f"{folder}: {address}")
+    try:
+        listening = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        typer.echo(f"error: cannot listen on {host}:{port} ({error.strerror}): choose another with --port", err=True)
+        raise typer.Exit(2) from None
+    name = f"[{host}]" if ":" in host else host
+    address = f"http://{name}:{listening.getsockname()[1]}/"
+    typer.echo(f"{folder}: {address}   (Ctrl+C ends it)")
     if browser:
         webbrowser.open(address)
-    _Server(uvicorn.Config(app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=3), board).run()
+    _Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=3), board).run(sockets=[listening])
 
 
 if __name__ == "__main__":

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import socket
 from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
+from typer.testing import CliRunner
 
-from flows.dashboard import Board, _changes, app_of, version_of
+from flows.dashboard import Board, _changes, app_of, cli, version_of
 from flows.glance import glance
 from flows.proofs import stamps_of
 from tasks.engine.expected import ExpectedOutputs, GameDay
@@ -129,3 +131,12 @@ def test_the_accuracy_is_that_of_the_30_days_before_the_day_that_is_shown(tmp_pa
     assert [day.game_day for day in accuracy] == [DAY - dt.timedelta(days=n) for n in range(30, -1, -1)]
     assert {day.error for day in accuracy} == {5.0, 5.2}
     assert [day.line_error for day in accuracy[-2:]] == [5.1, None]
+
+
+def test_a_port_that_is_taken_is_said_in_a_sentence(home: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        found = CliRunner().invoke(cli, ["--home", str(home), "--port", str(port)])
+    assert found.exit_code == 2
+    assert f"cannot listen on 127.0.0.1:{port}" in found.stderr
+    assert "--port" in found.stderr
