@@ -94,6 +94,8 @@ def _judge(
         return State.EMPTY_OK, ["the run found nothing to write, and nothing was due"]
     if owed.need == Need.OPTIONAL and counted.expected == 0:
         return State.EMPTY_OK, ["nothing is due"]
+    if last is not None and State(last["state"]).usable and counted.expected == 0 and not owed.critical:
+        return State.EMPTY_OK, ["by its inputs nothing is expected"]
     if last is not None and State(last["state"]).usable:
         return State.FAILED, [f"attempt {last['attempt']} ended as {last['state']}, and its rows are not in the store"]
     if now < owed.starts_at:

@@ -113,6 +113,11 @@ def test_nothing_is_right_only_where_the_schedule_or_the_inputs_say_so() -> None
     assert state(Counted(expected=0), item=optional) == State.EMPTY_OK
     assert state(Counted(expected=5, missing=5), item=optional) == State.LATE
     assert state(Counted(expected=0)) == State.LATE
+    # of the season's first days, whose players have no games behind them yet
+    factors = owed("player_composite_factors", critical=False)
+    assert state(Counted(expected=0), run(), item=factors) == State.EMPTY_OK
+    assert state(Counted(expected=0), item=factors) == State.LATE
+    assert state(Counted(expected=0), run()) == State.FAILED
     assert state(UNKNOWN, run(State.EMPTY_OK)) == State.FAILED
 
 
