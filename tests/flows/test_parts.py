@@ -85,7 +85,7 @@ def test_runs_on_two_workers_predict_what_one_process_does(
     assert ours["model_id"].n_unique() > 1
     assert_frame_equal(theirs, ours, rel_tol=0, abs_tol=1e-9)
     for process in on_workers:
-        assert "submitting flow run" in process.output().lower()
+        assert "All deployment steps completed" in process.output()
 
     again = backfill(*given, there, workers=2, pool=True)
     assert again.predictions == many.predictions
