@@ -8,6 +8,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from tasks.sources.base import APPEARED
+
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
@@ -33,8 +35,9 @@ SPLIT_FEATURES: dict[str, tuple[str, str]] = {
 def with_lineup_splits(rows: pl.DataFrame, past: pl.DataFrame) -> pl.DataFrame:
     """`rows` of whole squads with SPLIT_FEATURES, from the team's games of the season on days before each row's own.
 
-    `rows` carry `availability` and `minutes_if_playing`; `past`, one row per player who played, the `minutes` and
-    `points` of the game, and what was expected before it: `minutes_if_playing` and `points_per_minute_ewm_03`.
+    `rows` carry `availability`, `minutes_if_playing` and `known_by`; `past`, one row per player who played, the
+    `minutes` and `points` of the game, and what was expected before it: `minutes_if_playing` and
+    `points_per_minute_ewm_03`.
     A player's own presence makes no line-up more alike, and null is what no earlier game says anything about.
     """
     keys = ["team_id", "season"]
@@ -74,7 +77,9 @@ def _of_team(coming: pl.DataFrame, past: pl.DataFrame) -> Iterator[pl.DataFrame]
         if not seen:
             continue
         at = [player_of[player] for player in tonight["player_id"]]
-        weight = tonight["minutes_if_playing"].fill_null(0.0).to_numpy()
+        # Who is known only because he appeared tells nothing beforehand, not even by being there.
+        known = pl.when(pl.col("known_by") != APPEARED).then("minutes_if_playing").fill_null(0.0)
+        weight = tonight.select(known).to_series().to_numpy()
         unlike = weight * np.abs(tonight["availability"].to_numpy() - played[:seen, at])
         apart = unlike.sum(axis=1, keepdims=True) - unlike
         age = np.arange(seen - 1.0, -1.0, -1.0)[:, None]

@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from tasks.precompute.lineup_splits import SPLIT_FEATURES, UNLIKE_MINUTES, with_lineup_splits
+from tasks.sources.base import APPEARED, ROSTER
 
 FIRST = dt.date(2025, 11, 1)
 STAR, SIXTH_MAN = 1, 2
@@ -24,6 +25,7 @@ def rows(day: int, **available: float) -> pl.DataFrame:
             "season": ["2025-26"] * len(available),
             "team_id": [1] * len(available),
             "player_id": [who[name] for name in available],
+            "known_by": [ROSTER] * len(available),
             "availability": list(available.values()),
             "minutes_if_playing": [EXPECTED[who[name]] for name in available],
         }
@@ -71,6 +73,15 @@ def test_only_games_before_the_rows_own_day_count() -> None:
     tonight = rows(1, star=0.0, sixth_man=1.0)
     seen = with_lineup_splits(tonight, PAST.filter(pl.col("game_day") < tonight["game_day"].first()))
     assert with_lineup_splits(tonight, PAST).equals(seen)
+
+
+def test_who_is_known_only_because_he_appeared_changes_nothing_for_the_others() -> None:
+    """A backtest's rosters hold him only where he played: to count him as absent would tell that he was there."""
+    without = with_lineup_splits(rows(9, sixth_man=1.0), PAST)
+    appeared = rows(9, star=0.0, sixth_man=1.0).with_columns(
+        known_by=pl.when(pl.col("player_id") == STAR).then(pl.lit(APPEARED)).otherwise("known_by")
+    )
+    assert of(with_lineup_splits(appeared, PAST), SIXTH_MAN) == of(without, SIXTH_MAN)
 
 
 def test_a_seasons_first_game_and_another_team_say_nothing() -> None:
