@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 import polars as pl
@@ -17,7 +17,6 @@ Mask = NDArray[np.bool_]
 UNLIKE_MINUTES: Mapping[str, float] = {"alike": 15.0, "loosely_alike": 40.0}
 HALF_LIFE_GAMES = 25.0
 SHRINKS_LIKE_GAMES = 1.0  # nothing special happened in so many games beside the same line-up
-_MEASURES = ("minutes", "rate", "points", "games")
 
 # Feature name, unit, meaning.
 SPLIT_FEATURES: dict[str, tuple[str, str]] = {
@@ -43,18 +42,17 @@ def with_lineup_splits(rows: pl.DataFrame, past: pl.DataFrame) -> pl.DataFrame:
     keys = ["team_id", "season"]
     earlier = past.partition_by(keys, as_dict=True)
     splits = [
-        split
+        _of_team(coming, earlier[key])
         for key, coming in rows.partition_by(keys, as_dict=True, maintain_order=True).items()
         if key in earlier
-        for split in _of_team(coming, earlier[key])
     ]
     schema = {"game_id": pl.String, "player_id": pl.Int64} | dict.fromkeys(SPLIT_FEATURES, pl.Float64)
     found = pl.concat([pl.DataFrame(schema=schema), *splits])
     return rows.join(found, on=["game_id", "player_id"], how="left", maintain_order="left")
 
 
-def _of_team(coming: pl.DataFrame, past: pl.DataFrame) -> Iterator[pl.DataFrame]:
-    """The splits of one team's players in each of its coming games of one season that has games before it."""
+def _of_team(coming: pl.DataFrame, past: pl.DataFrame) -> pl.DataFrame:
+    """The splits of one team's players in its coming games of one season; null before its first."""
     games = past.select("game_day", "game_id").unique().sort("game_day", "game_id")
     players = pl.concat([coming["player_id"], past["player_id"]]).unique().sort()
     game_of, player_of = _positions(games["game_id"]), _positions(players)
@@ -71,33 +69,33 @@ def _of_team(coming: pl.DataFrame, past: pl.DataFrame) -> Iterator[pl.DataFrame]
     played: Mask = np.isfinite(minutes)
     usable: Mask = np.logical_and.reduce(np.isfinite(surprises))
     surprises = np.where(usable, surprises, 0.0)
-    days = games["game_day"]
-    for tonight in coming.sort("player_id").partition_by("game_id", maintain_order=True):
-        seen = int((days < tonight["game_day"].first()).sum())
-        if not seen:
-            continue
-        at = [player_of[player] for player in tonight["player_id"]]
-        # Who is known only because he appeared tells nothing beforehand, not even by being there.
-        known = pl.when(pl.col("known_by") != APPEARED).then("minutes_if_playing").fill_null(0.0)
-        weight = tonight.select(known).to_series().to_numpy()
-        unlike = weight * np.abs(tonight["availability"].to_numpy() - played[:seen, at])
+    coming = coming.sort("game_day", "game_id", "player_id")
+    # Who is known only because he appeared tells nothing beforehand, not even by being there.
+    known = pl.when(pl.col("known_by") != APPEARED).then("minutes_if_playing").fill_null(0.0)
+    weight, available = coming.select(known).to_series().to_numpy(), coming["availability"].to_numpy()
+    column = np.array([player_of[player] for player in coming["player_id"]])
+    seen = np.searchsorted(games["game_day"].to_physical().to_numpy(), coming["game_day"].to_physical().to_numpy())
+    ends = np.cumsum(coming["game_id"].rle().struct.field("len").to_numpy())
+    found = np.full((len(SPLIT_FEATURES), coming.height), np.nan)
+    for start, end in zip([0, *ends[:-1]], ends, strict=True):
+        tonight, at, before = slice(start, end), column[start:end], seen[start]
+        unlike = weight[tonight] * np.abs(available[tonight] - played[:before, at])
         apart = unlike.sum(axis=1, keepdims=True) - unlike
-        age = np.arange(seen - 1.0, -1.0, -1.0)[:, None]
-        yield tonight.select("game_id", "player_id").with_columns(*_splits(apart, age, at, usable, surprises))
+        age = np.arange(before - 1.0, -1.0, -1.0)[:, None]
+        if before:
+            found[:, tonight] = _splits(apart, age, usable[:before, at], surprises[:, :before, at])
+    columns = (pl.Series(name, values, nan_to_null=True) for name, values in zip(SPLIT_FEATURES, found, strict=True))
+    return coming.select("game_id", "player_id").with_columns(*columns)
 
 
-def _splits(apart: Array, age: Array, at: list[int], usable: Mask, surprises: Array) -> list[pl.Series]:
-    """Means over the games seen, by likeness and age, drawn to nothing where few games are alike."""
-    seen = len(apart)
-    columns = []
-    for how, scale in UNLIKE_MINUTES.items():
-        weight = np.exp(-apart / scale) * np.exp2(-age / HALF_LIFE_GAMES) * usable[:seen, at]
+def _splits(apart: Array, age: Array, usable: Mask, surprises: Array) -> Array:
+    """SPLIT_FEATURES: means over the games seen, by likeness and age, drawn to nothing where few games are alike."""
+    rows = []
+    for scale in UNLIKE_MINUTES.values():
+        weight = np.exp(-apart / scale) * np.exp2(-age / HALF_LIFE_GAMES) * usable
         games = weight.sum(axis=0)
-        means = (weight * surprises[:, :seen, at]).sum(axis=1) / (games + SHRINKS_LIKE_GAMES)
-        columns += [
-            pl.Series(f"{how}_{measure}", values) for measure, values in zip(_MEASURES, [*means, games], strict=True)
-        ]
-    return columns
+        rows += [*(weight * surprises).sum(axis=1) / (games + SHRINKS_LIKE_GAMES), games]
+    return np.array(rows)
 
 
 def _positions(values: pl.Series) -> dict[object, int]:
