@@ -68,6 +68,13 @@ def holder(run: Run) -> str | None:
         return lock.read() or "another run"
 
 
+def abandoned(run: Run) -> bool:
+    """Whether whoever began this mode and game day last is gone. False where no lock can tell."""
+    if is_saved(run.home):
+        return False
+    return (run.home / "locks" / f"{run.mode.value}-{run.game_day}").exists() and holder(run) is None
+
+
 def _taken(handle: int) -> bool:
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

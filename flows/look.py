@@ -9,12 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from blocks.warehouse import DayRange
+from flows.clock import utc_now
+from flows.exclusive import abandoned
 from flows.home import home_of
 from flows.narration import narrate
 from flows.run import Run, code_fingerprint
 from flows.slate import scheduled
 from tasks.catalog import registry
 from tasks.engine.expected import ExpectedOutputs, Judged
+from tasks.engine.faults import Fault
 from tasks.engine.ledger import State
 from tasks.engine.plan import EASTERN
 from tasks.engine.processor import Mode
@@ -102,8 +105,41 @@ def _schedule_is_old(expected: ExpectedOutputs, today: dt.date, now: dt.datetime
 
 
 def _runs(run: Run, items: Sequence[Judged]) -> list[dict[str, Any]]:
+    """The processor runs that computed the days of these outputs, none of them of a process that is gone."""
+    if not items:
+        return []
     days = [item.owed.game_day for item in items]
-    return run.ledger.runs(covering=(min(days), max(days))) if days else []
+    covering = min(days), max(days)
+    found = run.ledger.runs(covering=covering)
+    at_work = {row["id"]: row for row in found if row["state"] == State.RUNNING}
+    gone = {row_id for row_id, row in at_work.items() if abandoned(_day_of(run, row))}
+    return _without_the_dead(run, covering, gone) if gone else found
+
+
+def _without_the_dead(run: Run, covering: tuple[dt.date, dt.date], gone: set[str]) -> list[dict[str, Any]]:
+    """End in the ledger what its process could not, so that nobody waits for it.
+
+    A process ends its rows before it lets go of its lock: of those that were open before the lock was seen free, what
+    is open after it has nobody.
+    """
+    for row in run.ledger.runs(covering=covering):
+        if row["id"] in gone and row["state"] == State.RUNNING:
+            now = utc_now()
+            run.ledger.ended(
+                row["id"],
+                state=State.FAILED,
+                at=now,
+                duration_s=(now - row["started_at"]).total_seconds(),
+                fault=Fault.TRANSIENT,
+                error_class="Died",
+                error_message="the process that ran it has ended without a word: it was killed, or its machine was",
+            )
+            narrate(row["processor"], "died", f"attempt {row['attempt']} of {row['mode']} {row['game_day']}")
+    return run.ledger.runs(covering=covering)
+
+
+def _day_of(run: Run, row: dict[str, Any]) -> Run:
+    return run.model_copy(update={"mode": Mode(row["mode"]), "game_day": row["game_day"]})
 
 
 def _differs(new: Judged, old: Judged) -> bool:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.exclusive import AlreadyRunning, alone
+from flows.exclusive import AlreadyRunning, abandoned, alone
 from flows.run import Run
 from tasks.engine.processor import Mode
 
@@ -63,6 +63,14 @@ def test_another_mode_or_day_does_not_wait(tmp_path: Path, other: dict[str, obje
         pass
 
 
+def test_a_day_is_abandoned_once_nobody_holds_it_and_never_where_no_lock_can_tell(tmp_path: Path) -> None:
+    assert not abandoned(a_run(tmp_path))
+    with alone(a_run(tmp_path)):
+        assert not abandoned(a_run(tmp_path))
+    assert abandoned(a_run(tmp_path))
+    assert not abandoned(a_run(Path("block:cloud-workspace/courtside")))
+
+
 @pytest.mark.slow
 def test_a_killed_run_leaves_no_lock(tmp_path: Path) -> None:
     command = [sys.executable, "-c", HOLDER, a_run(tmp_path).model_dump_json()]
@@ -71,7 +79,9 @@ def test_a_killed_run_leaves_no_lock(tmp_path: Path) -> None:
         assert holder.stdout.readline() == "holding\n"
         with pytest.raises(AlreadyRunning), alone(a_run(tmp_path, "r2"), patience_seconds=0):
             pass
+        assert not abandoned(a_run(tmp_path))
         os.kill(holder.pid, signal.SIGKILL)
         holder.wait()
+    assert abandoned(a_run(tmp_path))
     with alone(a_run(tmp_path, "r3"), patience_seconds=0):
         pass

@@ -11,12 +11,15 @@ import polars as pl
 import pytest
 
 from blocks.warehouse import LocalWarehouse
-from flows.clock import DrillClock, at_time_of
+from flows.clock import DrillClock, at_time_of, utc_now
 from flows.daily import daily
+from flows.exclusive import alone
+from flows.look import observer
 from flows.self_heal import Healed, self_heal
 from flows.watch import watch
 from tasks.catalog import registry
 from tasks.engine.expected import ExpectedOutputs
+from tasks.engine.faults import Fault
 from tasks.engine.healing import Action
 from tasks.engine.ledger import Ledger, State
 from tasks.engine.processor import Mode
@@ -38,6 +41,20 @@ def healed(finished: Finished, home: Path, hour: int, minute: int = 0) -> Healed
         results = self_heal(data=finished.folder, home=home)
     [mine] = [item for item in results if (item.mode, item.game_day) == (Mode.SAME_DAY, finished.game_day)]
     return mine
+
+
+def begun(home: Path, output: str, day: dt.date) -> str:
+    """Open a row as a run does that is about to make this output."""
+    processor = registry()[output]
+    return ledger_of(home).started(
+        run_id="same_day-killed",
+        processor=output,
+        phase=processor.phase,
+        mode=Mode.SAME_DAY,
+        first_game_day=day,
+        game_day=day,
+        at=utc_now(),
+    )
 
 
 def test_the_players_that_were_lost_are_predicted_again_and_only_they(
@@ -65,6 +82,23 @@ def test_the_players_that_were_lost_are_predicted_again_and_only_they(
     assert pl.read_parquet(home / "publications" / str(day) / "predictions.parquet").height == rows.height
     assert told == []
     assert healed(finished, home, 13, 5).remedy.action == Action.NOTHING
+
+
+def test_what_a_killed_process_left_open_is_made_again_at_once_and_what_is_at_work_is_left_alone(
+    finished: Finished, at_noon: Callable[[], Path], told: Told
+) -> None:
+    """A row without an end says RUNNING for ever; the lock of its run says whether anybody is there."""
+    home, day = at_noon(), finished.game_day
+    shutil.rmtree(home / "warehouse" / "tables" / "predictions" / f"game_day={day}")
+    with drill(day, 12, 40):
+        row = begun(home, "predictions", day)
+        with alone(observer(utc_now(), finished.folder, home)):
+            assert healed(finished, home, 12, 41).remedy.why == "predictions is running"
+    assert healed(finished, home, 12, 42).remedy.action == Action.WAIT  # after any failure, five minutes
+    [ended] = [item for item in ledger_of(home).runs(game_day=day) if item["id"] == row]
+    assert (ended["state"], ended["error_class"], ended["fault"]) == (State.FAILED, "Died", Fault.TRANSIENT)
+    mine = healed(finished, home, 12, 48)
+    assert (mine.remedy.action, mine.remedy.outputs, mine.still_wrong) == (Action.RERUN, ("predictions",), ())
 
 
 @pytest.mark.slow
