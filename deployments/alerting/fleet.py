@@ -53,6 +53,7 @@ WATCHED = (
     _watched("grade/grade", 30, "Yesterday's predictions stay ungraded; tonight is not touched."),
     _watched("history/history", 12 * 60, "The tables that it builds; tonight is not touched."),
     _watched("backfill/backfill", 12 * 60, "The past predictions that it makes; tonight is not touched."),
+    _watched("backfill/part", 12 * 60, "A backfill's period of past predictions; tonight is not touched."),
     _watched("ledger-export/ledger-export", 20, "The record of what ran is not in the warehouse; no run waits for it."),
     _watched(HEARTBEAT, 10, "Whether alerts arrive at all is not known."),
     _watched(REDELIVER, 120, "Messages that were not delivered wait."),

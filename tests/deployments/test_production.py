@@ -6,14 +6,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from typer.testing import CliRunner, Result
 
 from blocks.workspace import LocalWorkspace
 from deployments.alerting.receiver import Receiver
+from deployments.integrity.builder import build_all
+from deployments.integrity.envelope import public_text
+from deployments.integrity.manifest import wrap
+from deployments.integrity.project import read_project
 from deployments.integrity.rollout import local_key
-from deployments.register import cli
+from deployments.register import ROOT, cli
 from tests.alerting.house import SETTINGS, now
 from tests.prefect_server import Server, serving
 
@@ -26,6 +31,7 @@ WHOLE = {
     "--pool-type": "guarded-cloud-run-v2",
     "--webhook": "http://127.0.0.1:9/alerts",
     "--second-webhook": "http://127.0.0.1:9/second",
+    "--manifests": "manifests",
 }
 
 
@@ -48,6 +54,7 @@ def registered(*more: str, images: dict[str, str] | None = None, without: str = 
         ({"images": {}}, "start containers: give --image POOL=... for analytics, pipeline, precompute, predictions"),
         ({"images": {**IMAGES, "pipeline": "all:latest"}}, "by digest (POOL=NAME@sha256:...), not by tag: pipeline"),
         ({"images": {**IMAGES, "piepline": IMAGES["pipeline"]}}, "there is no work pool piepline: the pools are"),
+        ({"without": "--manifests"}, "images carry releases of their own: --manifests FOLDER"),
         ({}, "no signing key: pass --key, or set INTEGRITY_SIGNING_KEY"),
     ],
 )
@@ -62,6 +69,13 @@ def test_a_setting_that_is_missing_or_wrong_is_named_before_any_server_is_asked(
     assert refused.exit_code == 1
 
 
+def manifests_of_images(folder: Path, key: Ed25519PrivateKey) -> None:
+    """What build_images.sh takes out of the images of every role, built of this tree."""
+    folder.mkdir()
+    for role, item in build_all(ROOT, read_project(ROOT).roles, now(), allow_dirty=True).items():
+        (folder / f"{role}.json").write_bytes(wrap(item.predicate).sign(key).to_bytes())
+
+
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
     with serving(tmp_path / "server", **SETTINGS) as server, temporary_settings({PREFECT_API_URL: server.url}):
@@ -69,14 +83,18 @@ def server(tmp_path: Path) -> Iterator[Server]:
 
 
 @pytest.mark.slow
-def test_the_plan_of_production_is_shown_then_done_then_empty(server: Server, tmp_path: Path) -> None:
-    local_key(tmp_path / "key.pem")
+def test_the_plan_of_production_is_shown_then_done_then_empty(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = local_key(tmp_path / "key.pem")
+    monkeypatch.setenv("INTEGRITY_TRUSTED_KEYS", public_text(key.public_key()))
+    manifests_of_images(tmp_path / "manifests", key)
     with Receiver(tmp_path / "messages.jsonl", now).listening() as address:
 
         def run(*more: str) -> Result:
             channels = {"webhook": f"{address}/alerts", "second_webhook": f"{address}/second"}
             key = ("--key", str(tmp_path / "key.pem"), "--releases", str(tmp_path / "releases"), "--allow-dirty")
-            return registered(*key, *more, **channels)
+            return registered(*key, *more, manifests=str(tmp_path / "manifests"), **channels)
 
         absent = run("--plan")
         assert "the workspace courtside-workspace/production cannot be loaded" in absent.output
