@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Collection
 from typing import Any
 
 import httpx
@@ -13,7 +14,6 @@ from tasks.tonight.snapshot import Stamp
 LOOKED_AT = dt.timedelta(days=2)
 TIMEOUT_S = 3.0
 POOL = "integrity.pool."
-READY = "READY"
 
 
 def proofs(api: str, now: dt.datetime) -> list[Stamp]:
@@ -28,24 +28,19 @@ def proofs(api: str, now: dt.datetime) -> list[Stamp]:
         }
         events = client.post("/events/filter", json=asked).raise_for_status().json()["events"]
         pools = client.post("/work_pools/filter", json={}).raise_for_status().json()
-    return stamps_of(events, {pool["name"]: pool["status"] for pool in pools})
+    return stamps_of(events, [pool["name"] for pool in pools])
 
 
-def stamps_of(events: list[dict[str, Any]], pools: dict[str, str | None]) -> list[Stamp]:
-    """From events, newest first, to one stamp for each pool that still exists.
+def stamps_of(events: list[dict[str, Any]], pools: Collection[str]) -> list[Stamp]:
+    """From events, newest first, to one stamp for each pool that still exists: what was told of it last.
 
-    The guard tells the same refusal once a day. So a pool that is polled again after a refusal has a worker that was
-    attested, whenever that was told.
+    A good start is told after every refusal. That the server calls a pool ready says nothing: it does so for a minute
+    and more after the pool's last worker has gone.
     """
     last: dict[str, dict[str, Any]] = {}
-    attested: dict[str, dict[str, Any]] = {}
     for event in events:
-        pool = event["resource"]["prefect.resource.id"].removeprefix(POOL)
-        last.setdefault(pool, event)
-        if event["event"] == WORKER_ATTESTED:
-            attested.setdefault(pool, event)
-    chosen = {pool: attested.get(pool, event) if pools.get(pool) == READY else event for pool, event in last.items()}
-    return [_stamp(pool, event) for pool, event in sorted(chosen.items()) if pool in pools]
+        last.setdefault(event["resource"]["prefect.resource.id"].removeprefix(POOL), event)
+    return [_stamp(pool, event) for pool, event in sorted(last.items()) if pool in pools]
 
 
 def _stamp(pool: str, event: dict[str, Any]) -> Stamp:

@@ -111,17 +111,17 @@ def proof(event: str, pool: str, findings: tuple[str, ...] = ()) -> dict[str, ob
     }
 
 
-def test_a_refused_worker_is_told_with_both_identities_until_its_pool_is_polled_again() -> None:
+def test_a_refused_worker_is_told_with_both_identities_until_another_has_proved_itself() -> None:
     events = [
         proof("blocked", "precompute", ("manifest.role",)),
         proof("attested", "precompute"),
         proof("attested", "old"),
     ]
-    [refused] = stamps_of(events, {"precompute": "NOT_READY"})
+    [refused] = stamps_of(events, ["precompute"])
     assert refused.matches is False
     assert refused.refused == "manifest.role: expected role precompute, found role analytics"
-    [polled] = stamps_of(events, {"precompute": "READY"})
-    assert polled.refused == ""
+    [proved] = stamps_of([proof("attested", "precompute"), *events], ["precompute"])
+    assert proved.refused == ""
 
 
 def test_the_accuracy_is_that_of_the_30_days_before_the_day_that_is_shown(tmp_path: Path) -> None:
