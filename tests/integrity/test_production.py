@@ -79,8 +79,10 @@ class Production:
         return list(found)
 
     def stamps(self) -> dict[str, set[str]]:
-        """By run, the releases that the ledger's rows of same-day runs were written by."""
+        """By run, the releases that the ledger's rows of same-day runs were written by; none before the first run."""
         found: dict[str, set[str]] = {}
+        if not (self.home / "ledger.sqlite").is_file():
+            return found
         for row in Ledger(f"sqlite:///{self.home / 'ledger.sqlite'}").runs():
             if row["mode"] == "same_day":
                 found.setdefault(row["run_id"], set()).add(row["fingerprint"].split()[0])
