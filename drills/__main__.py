@@ -58,6 +58,7 @@ def play(names: Sequence[str], folder: Path, console: Console) -> list[Result]:
                 result = Result(drill=drill, moments=(), error=why, seconds=time.monotonic() - began)
             show(console, result)
             results.append(result)
+            stage.tidy()
         return results
 
 

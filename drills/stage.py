@@ -127,6 +127,11 @@ class Stage:
             environment |= {"INTEGRITY_ROOT": str(folder), "PYTHONPATH": str(folder)}
         return Service(name=name, command=command, folder=folder or usual.folder, environment=environment)
 
+    def tidy(self) -> None:
+        """Have every role's own worker up again, whatever a drill has left behind."""
+        for role, placed in self.roles.items():
+            self.stack.processes.ensure(self.stack.worker(f"worker-{role}", placed))
+
     def online(self, pool: str, name: str, since: dt.datetime) -> bool:
         """Whether a worker that was started since then has polled its pool."""
         with self.stack.client(), get_client(sync_client=True) as client:

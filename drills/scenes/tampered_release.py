@@ -9,11 +9,11 @@ from drills.scene import Scene
 from drills.stage import Stage, StageError
 from drills.story import Drill, Expected, Original, Result
 
-POOL, NAME, FILE = "precompute", "worker-tampered", "tasks/precompute/ml_feature_store.py"
+POOL, NAME, FILE = "predictions", "worker-tampered", "tasks/predictions/predictions.py"
 
 DRILL = Drill(
     name="tampered-release",
-    title="A file of the precompute release is edited where it lies",
+    title="A file of the predictions release is edited where it lies",
     original=Original(
         source="A5",
         what="Deploys from dirty and half-copied trees ran for days; what was live was in no commit.",

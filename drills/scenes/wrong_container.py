@@ -1,4 +1,4 @@
-"""The precompute pool gets the image of another role."""
+"""A pool gets the image of another role."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from drills.scene import Scene
 from drills.stage import Stage, StageError
 from drills.story import Drill, Expected, Original, Result
 
-POOL, WRONG = "precompute", "worker-wrong"
+PRECOMPUTE, ANALYTICS, WRONG = "precompute", "analytics", "worker-wrong"
 
 DRILL = Drill(
     name="wrong-container",
-    title="The precompute pool is given a worker with the predictions release",
+    title="The analytics pool is given a worker with the predictions release",
     original=Original(
         source="A1",
         what="Phase 4's service ran analytics code and answered 200 to health checks; each request was a 404.",
@@ -26,24 +26,24 @@ DRILL = Drill(
 def play(stage: Stage) -> Result:
     """Start the wrong worker, see it refused with both identities, then the right one polls."""
     scene = Scene(DRILL, stage)
-    refuse(scene, "predictions")
-    start_the_right_one(scene)
-    scene.note("healed", f"the pool {POOL} is polled by its own release")
+    refuse(scene, "predictions", ANALYTICS)
+    start_the_right_one(scene, ANALYTICS)
+    scene.note("healed", f"the pool {ANALYTICS} is polled by its own release")
     return scene.result()
 
 
-def refuse(scene: Scene, wrong: str) -> None:
+def refuse(scene: Scene, wrong: str, pool: str = PRECOMPUTE) -> None:
     """A worker of another role is started on the pool: it must end by itself, and somebody must hear of it.
 
-    The guard tells the same refusal once a day, so every drill brings a wrong release of its own.
+    Refusals of one pool within two minutes are one message, so every drill has a pool of its own.
     """
     processes, stage = scene.stage.stack.processes, scene.stage
-    processes.stop(f"worker-{POOL}")
-    scene.note("fault", f"a worker of the {wrong} release is started on the pool {POOL}")
-    processes.ensure(stage.worker(WRONG, POOL, stage.roles[wrong]))
+    processes.stop(f"worker-{pool}")
+    scene.note("fault", f"a worker of the {wrong} release is started on the pool {pool}")
+    processes.ensure(stage.worker(WRONG, pool, stage.roles[wrong]))
     stage.until("the end of the wrong worker", lambda: not processes.alive(WRONG))
     output = stage.output(WRONG)
-    for said in ("REFUSED", f"expected role {POOL}", f"found role {wrong}"):
+    for said in ("REFUSED", f"expected role {pool}", f"found role {wrong}"):
         if said not in output:
             raise StageError(f"the wrong worker ended without saying {said!r}:\n{output[-800:]}")
     scene.note("step", "the worker names both identities and exits before its first poll")
@@ -51,10 +51,10 @@ def refuse(scene: Scene, wrong: str) -> None:
     processes.stop(WRONG)
 
 
-def start_the_right_one(scene: Scene) -> None:
+def start_the_right_one(scene: Scene, pool: str = PRECOMPUTE) -> None:
     """What a person does when the message comes: the worker that belongs there, from the release that is expected."""
-    stage, name = scene.stage, f"worker-{POOL}"
+    stage, name = scene.stage, f"worker-{pool}"
     began = dt.datetime.now(dt.UTC)
-    stage.stack.processes.ensure(stage.stack.worker(name, stage.roles[POOL]))
-    stage.until("the right worker's first poll", lambda: stage.online(POOL, name, began), 180)
-    scene.note("step", f"the right worker polls the pool {POOL}")
+    stage.stack.processes.ensure(stage.stack.worker(name, stage.roles[pool]))
+    stage.until("the right worker's first poll", lambda: stage.online(pool, name, began), 180)
+    scene.note("step", f"the right worker polls the pool {pool}")
