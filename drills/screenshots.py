@@ -26,6 +26,7 @@ from drills.scenes import wrong_container
 from drills.stage import Stage
 from drills.story import BEGINS, GAME_DAY, at
 from flows.dashboard import Board, app_of
+from flows.proofs import proofs
 
 CHROMIUM_FLAGS = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
@@ -90,6 +91,8 @@ def boards(stage: Stage) -> Iterator[tuple[str, Board]]:
     wrong_container.refuse(Scene(wrong_container.DRILL, stage), "analytics")
     began = dt.datetime.now(dt.UTC)
     real = lambda: dt.datetime.now(dt.UTC)  # noqa: E731
+    # A message is sent before the event that it tells of can be read back.
+    stage.until("the refusal on the server", lambda: any(one.refused for one in proofs(stage.stack.url, at(12, 33))))
     board = Board(blocked, stage.stack.url, clock=lambda: at(12, 33) + (real() - began))
     yield "blocked", board
 
