@@ -89,7 +89,7 @@ def test_a_missing_file_is_named(placed: Placed) -> None:
 @pytest.mark.parametrize(
     ("added", "code"),
     [
-        ("kiosk_steps/work/__init__.py", "tree.added"),
+        ("kiosk_steps/late/__init__.py", "tree.added"),
         ("kiosk_steps/extra.py", "tree.added"),
         ("kiosk_steps/work.pyc", "tree.shadow"),
         ("kiosk_steps/work.cpython-311-x86_64-linux-gnu.so", "tree.added"),
