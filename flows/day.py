@@ -34,6 +34,7 @@ T = TypeVar("T")
 FEATURED_SYSTEM = "ensemble"
 POLL_SECONDS = 60.0  # between two looks at a source that has not published everything yet
 SOUND = (State.COMPLETE, State.EMPTY_OK)
+STILL_COMING = (State.FAILED, State.PARTIAL)
 PhaseCall = Callable[[list[Step]], list[Outcome]]
 
 
@@ -108,14 +109,21 @@ class Day:
         self.phases.append(PhaseReport(name=name, seconds=time.perf_counter() - started))
         return result
 
-    def ingest(self) -> None:
-        """Fetch what the plan reads. A payload that stands in for one that could not be fetched is a label."""
-        began = utc_now()
-        self.landed = ingest(self.run, self.run.game_day, self.run.game_day, list(self.plan.payloads))
-        for kind, name in self.landed.items():
-            at = fetched_at(name)
-            if at < began:
-                self._labels[f"fetch {kind}"] = f"{kind} could not be fetched: the payload of {eastern(at)} stands in"
+    def ingest(self, kinds: Sequence[str] | None = None) -> None:
+        """Fetch these kinds, or what the plan reads.
+
+        A payload that stands in for one that could not be fetched is a label, of the day and of what is made of it.
+        """
+        asked, began = self.plan.payloads if kinds is None else kinds, utc_now()
+        found = ingest(self.run, self.run.game_day, self.run.game_day, list(asked))
+        self.landed |= found
+        older = {kind: at for kind, name in found.items() if (at := fetched_at(name)) < began}
+        why = {kind: f"{kind} could not be fetched: the payload of {_on(at)} stands in" for kind, at in older.items()}
+        for kind in asked:
+            self._labels.pop(_fetched(kind), None)
+        self._labels |= {_fetched(kind): reason for kind, reason in why.items()}
+        others = {kind: reason for kind, reason in self.run.stand_ins.items() if kind not in asked}
+        self.run = self.run.model_copy(update={"stand_ins": others | why})
 
     def ask_again(self) -> list[Outcome]:
         """Take in what sources have published by now, and make nothing of it yet."""
@@ -191,7 +199,7 @@ class Day:
         limit = self._hard_limit(steps[0].phase)
         while self.live and not self.narrow:
             now = utc_now()
-            late = [step for step in steps if step.patience and self.outcomes[step.processor].state not in SOUND]
+            late = [step for step in steps if step.patience and self.outcomes[step.processor].state in STILL_COMING]
             late = [step for step in late if now < self._began + step.patience]
             if not late or (limit is not None and now >= limit):
                 return
@@ -199,8 +207,7 @@ class Day:
             pause(POLL_SECONDS)
             now = utc_now()
             self._know_until(self.run.source.known_at(now, now, self.plan.first_tip_off))
-            again = list(payloads_of(late, registry()))
-            self.landed |= ingest(self.run, self.run.game_day, self.run.game_day, again)
+            self.ingest(payloads_of(late, registry()))
             self._note(subflow(late))
 
     def _know_until(self, as_of: dt.datetime) -> None:
@@ -273,3 +280,14 @@ class Day:
                 "edges": top_edges(stored, FEATURED_SYSTEM),
             }
         )
+
+
+def _on(at: dt.datetime) -> str:
+    """Like Dec 27, 12:30 PM ET: what stands in may be days old."""
+    there = at.astimezone(EASTERN)
+    return f"{there:%b} {there.day}, {eastern(at)}"
+
+
+def _fetched(kind: str) -> str:
+    """Under which the label of a kind's payload is kept, beside those of outputs and tables."""
+    return f"fetch {kind}"

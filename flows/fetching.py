@@ -34,9 +34,8 @@ def fetch(run: Run, kind: str, first: dt.date, last: dt.date) -> str | None:
     Returns the payload's name. Where the source cannot give it, the last payload stands in if it is fresh enough;
     otherwise None, and the processors that need it say so. Nothing that goes wrong with one kind stops another.
     """
-    dependency = f"{run.source.name} {kind}"
-    now = utc_now()
-    state = run.ledger.guarded("read a breaker from", lambda: breaker_of(run, dependency, now), _CLOSED)
+    dependency, now = dependency_of(run, kind), utc_now()
+    state = run.ledger.guarded("read a breaker from", lambda: breaker_of(run, kind, now), _CLOSED)
     if state.position == Position.OPEN:
         narrate(
             f"fetch {kind}", "left alone", f"{state.failures} times {state.cause}, again from {state.until:%H:%M} UTC"
@@ -70,9 +69,14 @@ def fetch(run: Run, kind: str, first: dt.date, last: dt.date) -> str | None:
     return name or _stand_in(run, kind, first, last, now)
 
 
-def breaker_of(run: Run, dependency: str, now: dt.datetime) -> Breaker:
-    """The breaker of a dependency by the ledger's evidence. Raises where that cannot be read."""
-    return breaker(run.ledger.runs(dependency=dependency, since=now - EVIDENCE), now)
+def dependency_of(run: Run, kind: str) -> str:
+    """What is leant on where a kind of facts is fetched, as the ledger names it."""
+    return f"{run.source.name} {kind}"
+
+
+def breaker_of(run: Run, kind: str, now: dt.datetime) -> Breaker:
+    """The breaker of a kind's source by the ledger's evidence. Raises where that cannot be read."""
+    return breaker(run.ledger.runs(dependency=dependency_of(run, kind), since=now - EVIDENCE), now)
 
 
 def is_transient(_: Any, __: Any, state: Any) -> bool:

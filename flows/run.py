@@ -46,6 +46,7 @@ class Run(Frozen):
     )
     fingerprint: str = Field(description="Fingerprint of the code that runs.")
     only_missing: tuple[str, ...] = Field((), description="Outputs of which the rows that are there are kept.")
+    stand_ins: dict[str, str] = Field({}, description="Why, of each kind of facts whose older payload stands in.")
 
     @property
     def workspace(self) -> Workspace:
@@ -69,8 +70,16 @@ class Run(Frozen):
 
     def job(self, targets: pl.DataFrame, flow_run_id: str | None = None, degraded: Iterable[str] = ()) -> Job:
         """This run's work on `targets`, as processors see it; `degraded` holds the labels that its rows carry."""
-        only_missing = frozenset(self.only_missing)
-        return Job(self.run_id, self.mode, targets, self.fingerprint, flow_run_id, tuple(degraded), only_missing)
+        return Job(
+            self.run_id,
+            self.mode,
+            targets,
+            self.fingerprint,
+            flow_run_id,
+            tuple(degraded),
+            frozenset(self.only_missing),
+            self.stand_ins,
+        )
 
     def shop(self, landed: Mapping[str, str], model: str | None = None) -> Shop:
         """The edges for processors: `landed` gives each kind's payload name, `model` the id of the model to load."""

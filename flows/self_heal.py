@@ -20,13 +20,15 @@ from flows.clock import utc_now
 from flows.daily import BadInput, daily
 from flows.day import Day, DayFailed
 from flows.exclusive import alone, holder
+from flows.fetching import breaker_of
 from flows.look import Look, look, observer
 from flows.narration import narrate
 from flows.release import prove
 from flows.run import Run, new_run_id
 from flows.terminal import local_run
 from tasks.catalog import registry
-from tasks.engine.expected import Judged
+from tasks.engine.breaker import Position
+from tasks.engine.expected import ExpectedOutputs, Judged
 from tasks.engine.faults import fault_of
 from tasks.engine.healing import Action, HealPolicy, Remedy, attempts, history, is_wrong, remedy
 from tasks.engine.incident_log import IncidentLog
@@ -110,14 +112,22 @@ def _heal(run: Run, seen: Look, mode: Mode, day: dt.date, policy: HealPolicy, no
 
 
 def _decide(run: Run, seen: Look, mode: Mode, day: dt.date, policy: HealPolicy) -> Remedy:
-    usual = usual_seconds(run.ledger.runs(since=seen.now - MEASURED))
+    runs = _runs(seen, mode, day)
+    kinds = {kind for row in runs for kind in row["stand_ins"] or ()}
     return remedy(
-        _outputs(seen, mode, day), _runs(seen, mode, day), seen.now, policy, steps_of(mode, registry()), usual
+        _outputs(seen, mode, day),
+        runs,
+        seen.now,
+        policy,
+        steps_of(mode, registry()),
+        usual_seconds(run.ledger.runs(since=seen.now - MEASURED)),
+        next((known.first_tip_off for known in ExpectedOutputs(run.ledger).days(day, day)), None),
+        [kind for kind in kinds if breaker_of(run, kind, seen.now).position == Position.OPEN],
     )
 
 
 def _ask(run: Run, healed: Healed) -> Healed:
-    """Take in what late sources have published by now. What came is made use of by a rerun, if it is more."""
+    """Take in what sources can give by now that were late or could not be asked. A rerun makes use of what is more."""
     try:
         day = Day(healed.mode, healed.game_day, None, run.data, run.home, only=healed.remedy.outputs)
         with alone(day.run):

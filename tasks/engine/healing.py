@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from enum import StrEnum
 
 from pydantic import Field
@@ -31,6 +31,10 @@ class HealPolicy(Frozen):
     )
     starts_within: dt.timedelta = Field(
         dt.timedelta(minutes=30), description="How long a scheduled run may be late until the day is started for it."
+    )
+    stand_in_waits: tuple[dt.timedelta, ...] = Field(
+        (dt.timedelta(minutes=5), dt.timedelta(minutes=30), dt.timedelta(hours=3)),
+        description="After how long a source is asked again for what an older payload stands in for; then no more.",
     )
 
 
@@ -60,24 +64,58 @@ def remedy(
     policy: HealPolicy | None = None,
     steps: Sequence[Step] = (),
     usual: Seconds | None = None,
+    first_tip_off: dt.datetime | None = None,
+    left_alone: Collection[str] = (),
 ) -> Remedy:
     """Decide on the outputs of one mode and game day. `runs` are the mode's runs of the day, oldest first.
 
     `steps` are those of the mode's plan: of what each output is made, and which sources may be late. `usual` holds how
-    long outputs take: by it a late source is asked as long as what it brings can still be made use of in time.
+    long outputs take: by it a late source is asked as long as what it brings can still be made use of in time. For what
+    an older payload stands in for, a source is asked until `first_tip_off`, unless its kind is `left_alone`.
     """
     rules = policy or HealPolicy()
+    found = _of_wrong(outputs, runs, now, rules, steps, usual or {})
+    if found.action in (Action.ASK, Action.RERUN) or _at_work(runs, now, steps):
+        return found
+    replaceable = [] if first_tip_off is None or now >= first_tip_off else stood_in(outputs, runs, now, rules)
+    due = [item for item in replaceable if set(_stand_ins(item, runs)).isdisjoint(left_alone)]
+    return _to_do(Action.ASK, due, found.given_up) if due else found
+
+
+def stood_in(outputs: Sequence[Judged], runs: Sequence[Run], now: dt.datetime, rules: HealPolicy) -> list[Judged]:
+    """Outputs made of an older payload because their source could not give its own, which may be asked for it again.
+
+    They are usable, so there is no hurry: a source is asked after waits that grow, once the day's scheduled run is due,
+    and each time that a healer asked counts.
+    """
+    due = []
+    for item in outputs:
+        mine = _of(item, runs)
+        asked = len({run["run_id"] for run in mine if run["run_id"].startswith(HEAL)})
+        if item.owed.need != Need.REQUIRED or now < item.owed.starts_at or not _stand_ins(item, runs):
+            continue
+        if asked < len(rules.stand_in_waits) and mine[-1]["ended_at"] + rules.stand_in_waits[asked] <= now:
+            due.append(item)
+    return due
+
+
+def _of_wrong(
+    outputs: Sequence[Judged],
+    runs: Sequence[Run],
+    now: dt.datetime,
+    rules: HealPolicy,
+    steps: Sequence[Step],
+    usual: Seconds,
+) -> Remedy:
+    """What to do about outputs that are not what they should be, or are behind their inputs."""
     wrong = [item for item in outputs if item.owed.need == Need.REQUIRED and is_wrong(item)]
     behind = [item for item in outdated(outputs, runs, steps) if len(attempts(item.owed.output, runs)) < rules.attempts]
     found = sorted([*wrong, *behind], key=lambda item: (item.owed.phase, item.owed.output))
     if not found or not found[0].owed.games:
         return Remedy(action=Action.NOTHING, why="everything is as it should be")
-    busy = [run["processor"] for run in runs if in_progress(run, now)]
-    if busy:
-        return Remedy(action=Action.WAIT, why=f"{busy[-1]} is running")
-    awaited = _awaited(runs, now, steps)
-    if awaited:
-        return Remedy(action=Action.WAIT, why=f"the day's run waits for {awaited}")
+    at_work = _at_work(runs, now, steps)
+    if at_work:
+        return Remedy(action=Action.WAIT, why=at_work)
     tried = {run["processor"] for run in runs}
     if not tried and now < found[0].owed.starts_at + rules.starts_within:
         return Remedy(action=Action.WAIT, why="its scheduled run is not late yet")
@@ -88,7 +126,7 @@ def remedy(
 
     late = [item for item in found if _is_late(item, runs, steps)]
     others = [item for item in found if item not in late]
-    if not late or now >= late[0].owed.expected_by - _remaking(outputs, usual or {}):
+    if not late or now >= late[0].owed.expected_by - _remaking(outputs, usual):
         return _attempt(others, late, runs, now, rules)
     due = [item for item in late if _of(item, runs)[-1]["ended_at"] + rules.first_wait <= now]
     if due:
@@ -189,6 +227,21 @@ def _is_late(item: Judged, runs: Sequence[Run], steps: Sequence[Step]) -> bool:
     """Whether an output is wrong because its source, which may be late, has not published everything yet."""
     mine = _of(item, runs)
     return bool(mine) and lacking(mine[-1]) and any(s.patience for s in steps if s.processor == item.owed.output)
+
+
+def _at_work(runs: Sequence[Run], now: dt.datetime, steps: Sequence[Step]) -> str:
+    """Whether a run is at work on the day, or waits for a source, in words."""
+    busy = [run["processor"] for run in runs if in_progress(run, now)]
+    if busy:
+        return f"{busy[-1]} is running"
+    awaited = _awaited(runs, now, steps)
+    return f"the day's run waits for {awaited}" if awaited else ""
+
+
+def _stand_ins(item: Judged, runs: Sequence[Run]) -> list[str]:
+    """The kinds of payload of which an older one stood in, the last time that the output was made."""
+    mine = _of(item, runs)
+    return list(mine[-1].get("stand_ins") or ()) if mine else []
 
 
 def _awaited(runs: Sequence[Run], now: dt.datetime, steps: Sequence[Step]) -> str:

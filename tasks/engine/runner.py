@@ -64,6 +64,7 @@ class Job:
     flow_run_id: str | None = None
     degraded: tuple[str, ...] = ()
     only_missing: frozenset[str] = frozenset()  # outputs of which rows that are there are kept, and the others made
+    stand_ins: Mapping[str, str] = field(default_factory=dict)  # why, of kinds whose older payload stands in
 
     @property
     def first(self) -> dt.date:
@@ -114,6 +115,7 @@ class _Facts:
     missing: list[str] = field(default_factory=list)
     refused: int = 0
     reasons: list[str] = field(default_factory=list)
+    stand_ins: list[str] = field(default_factory=list)
 
 
 def run_processor(processor: Processor, job: Job, shop: Shop) -> Outcome:
@@ -156,6 +158,7 @@ def run_processor(processor: Processor, job: Job, shop: Shop) -> Outcome:
         rows_refused=facts.refused,
         missing_sample=facts.missing[:MISSING_SAMPLE],
         degraded_reasons=facts.reasons,
+        stand_ins=facts.stand_ins,
         error_class=type(error).__name__ if error else None,
         error_message=str(error) if error else None,
         fault=fault_of(error) if error else None,
@@ -230,6 +233,9 @@ def _inputs(processor: Processor, job: Job, shop: Shop, facts: _Facts) -> dict[s
         match read:
             case Landed(kind):
                 inputs[name] = shop.landed(kind, DayRange(job.first, job.last))
+                if kind in job.stand_ins:
+                    facts.reasons.append(job.stand_ins[kind])
+                    facts.stand_ins.append(kind)
             case Artifact(artifact):
                 inputs[name] = shop.artifact(artifact, job.first)
             case Provenance():

@@ -59,6 +59,7 @@ PROCESSOR_RUNS = sa.Table(
     sa.Column("started_at", Instant, nullable=False),
     sa.Column("ended_at", Instant),
     sa.Column("duration_s", sa.Float),
+    sa.Column("stand_ins", sa.JSON),
     sa.UniqueConstraint("processor", "game_day", "mode", "attempt"),
 )
 GAME_DAYS = sa.Table(

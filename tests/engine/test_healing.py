@@ -202,3 +202,58 @@ def test_making_again_what_is_outdated_is_tried_three_times_too() -> None:
     runs += [failed(START + (32 + n) * MINUTE, f"heal-{n}", processor="context", phase=3) for n in range(3)]
     outputs = [judged(State.COMPLETE, LINES), judged(State.DEGRADED, CONTEXT)]
     assert remedy(outputs, runs, DUE + 24 * 60 * MINUTE, steps=STEPS).action == Action.NOTHING
+
+
+TIP_OFF = START + 390 * MINUTE  # 7 PM
+WITH_OLD_ROSTERS = [judged(State.DEGRADED, ROSTERS), judged(State.DEGRADED)]
+
+
+def rosters(at: dt.datetime, run_id: str = "run-1", stands_in: bool = True) -> dict[str, Any]:
+    """A run that made rosters of the payload that was there, or of what the source gave."""
+    state = State.DEGRADED if stands_in else State.COMPLETE
+    return run(state, at, processor="rosters", phase=2, run_id=run_id, stand_ins=["rosters"] if stands_in else [])
+
+
+def replaced(runs: list[dict[str, Any]], at: dt.datetime, **known: Any) -> Remedy:
+    return remedy(WITH_OLD_ROSTERS, runs, at, steps=[], **{"first_tip_off": TIP_OFF, **known})
+
+
+def test_a_source_is_asked_again_for_what_an_older_payload_stands_in_for() -> None:
+    runs = [rosters(START), run(State.DEGRADED, START + MINUTE)]
+    assert replaced(runs, START + 5 * MINUTE).action == Action.NOTHING  # its run ended at 12:31
+    found = replaced(runs, START + 6 * MINUTE)
+    assert (found.action, found.outputs) == (Action.ASK, ("rosters",))
+    fresh = [*runs, rosters(START + 7 * MINUTE, "heal-1", stands_in=False)]
+    assert replaced(fresh, START + 60 * MINUTE).action == Action.NOTHING
+
+
+def test_a_source_that_stays_down_for_a_day_is_asked_three_times_for_what_stands_in() -> None:
+    runs, asked = [rosters(START)], []
+    for minutes in range(0, 24 * 60, 5):
+        if replaced(runs, START + minutes * MINUTE, first_tip_off=START + 48 * 60 * MINUTE).action == Action.ASK:
+            asked.append(minutes)
+            runs.append(rosters(START + minutes * MINUTE, f"heal-{minutes}"))
+    assert asked == [10, 45, 230]
+
+
+def test_what_stands_in_is_left_until_the_scheduled_run_during_games_and_while_its_source_is_left_alone() -> None:
+    runs = [rosters(START - 120 * MINUTE)]
+    assert replaced(runs, START - MINUTE).action == Action.NOTHING
+    assert replaced(runs, START).action == Action.ASK
+    assert replaced(runs, START, left_alone=["rosters"]).action == Action.NOTHING
+    assert replaced(runs, START, left_alone=["prop_lines"]).action == Action.ASK
+    assert replaced(runs, TIP_OFF - MINUTE).action == Action.ASK
+    assert replaced(runs, TIP_OFF).action == Action.NOTHING
+
+
+def test_what_is_wrong_goes_before_what_stands_in_and_a_run_at_work_before_both() -> None:
+    runs = [rosters(START), run(State.FAILED, START, fault=Fault.TRANSIENT)]
+    both = [judged(State.DEGRADED, ROSTERS), judged(State.FAILED)]
+    at = START + 10 * MINUTE
+    found = remedy(both, runs, at, first_tip_off=TIP_OFF)
+    assert (found.action, found.outputs) == (Action.RERUN, ("predictions",))
+    assert replaced([*runs, run(State.RUNNING, at - MINUTE)], at).action != Action.ASK
+    hopeless = [rosters(START), *(failed(START + n * MINUTE, f"heal-{n}") for n in range(3))]
+    found = remedy(both, hopeless, at, first_tip_off=TIP_OFF)
+    assert (found.action, found.outputs) == (Action.ASK, ("rosters",))
+    assert [item.owed.output for item in found.given_up] == ["predictions"]  # and a person is told of it all the same

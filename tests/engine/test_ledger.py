@@ -61,6 +61,7 @@ def test_a_run_is_running_from_its_start_and_closed_with_what_was_found(ledger: 
         rows_refused=2,
         missing_sample=["2025-12-29 / 0022500441"],
         degraded_reasons=["90 of 158 expected keys are missing"],
+        stand_ins=["rosters"],
         error_class=None,
         error_message=None,
     )
@@ -90,6 +91,7 @@ def test_a_run_is_running_from_its_start_and_closed_with_what_was_found(ledger: 
             "started_at": AT,
             "ended_at": AT + MINUTE,
             "duration_s": 60.0,
+            "stand_ins": ["rosters"],
         }
     ]
     assert ledger.faults == 0

@@ -11,7 +11,7 @@ import pytest
 
 from tasks.engine.ledger import MISSING_SAMPLE, State
 from tasks.engine.plan import targets_frame
-from tasks.engine.processor import Provenance, Read, Span, Stamp
+from tasks.engine.processor import Landed, Provenance, Read, Span, Stamp
 from tasks.engine.runner import Outcome
 from tests.engine.house import (
     DAY,
@@ -179,3 +179,18 @@ def test_the_stamp_says_who_made_it_with_which_code_when_and_how_degraded(house:
     house.job = replace(house.job, degraded=("lines are late",))
     house.run(declared(look, reads={"stamp": Provenance()}))
     assert stamps == [Stamp("run-1", "sha256:abc", NOW, ("lines are late",))]
+
+
+def test_what_is_made_of_an_older_payload_is_whole_but_degraded_and_says_of_which_kind(house: House) -> None:
+    """Otherwise nobody could tell it from the real thing, and it would never be replaced."""
+    why = "seating could not be fetched: the payload of Dec 27 stands in"
+    item = declared(sell, reads={"seats": Landed("seating")})
+    house.landed = lambda kind, days: seats_of(DAY, 3)
+    usual = house.job
+    house.job = replace(usual, stand_ins={"seating": why, "parking": "is not read here"})
+    outcome = house.run(item)
+    assert (outcome.state, outcome.rows, outcome.reasons) == (State.DEGRADED, 3, (why,))
+    assert (house.row["degraded_reasons"], house.row["stand_ins"]) == ([why], ["seating"])
+    house.job = usual
+    assert house.run(item).state == State.COMPLETE
+    assert [row["stand_ins"] for row in house.ledger.runs()] == [["seating"], []]

@@ -246,35 +246,96 @@ def test_lines_that_come_after_the_day_went_on_without_them_are_taken_in_before_
     course.complete("self-heal, asking every five minutes: what is made of lines", home, day)
 
 
-def test_a_roster_source_that_is_broken_for_two_days_degrades_by_age_and_blocks_nothing(
-    finished: Finished, at_noon: Callable[[], Path], monkeypatch: pytest.MonkeyPatch, told: Told, course: Course
-) -> None:
-    """The night of the incident: `NameError: storage` in the roster code."""
-    home, day = at_noon(), finished.game_day
-    before = day - dt.timedelta(days=2)
+class RosterSource:
+    """The roster source of the incident's night, which breaks with an error of its own code while it is `broken`."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+        self.broken, self.asked, fetch_it = False, 0, FolderSource.fetch
+
+        def fetch_or_break(source: FolderSource, kind: Kind, *more: Any) -> Any:
+            self.asked += kind == Kind.ROSTERS
+            if kind == Kind.ROSTERS and self.broken:
+                raise error
+            return fetch_it(source, kind, *more)
+
+        monkeypatch.setattr(FolderSource, "fetch", fetch_or_break)
+
+
+def with_rosters_of_the_day_before(
+    finished: Finished, at_noon: Callable[[], Path], monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> tuple[Path, RosterSource]:
+    """The workspace two days before its day, when rosters were fetched for the last time before the source broke."""
+    home, before, source = at_noon(), finished.game_day - dt.timedelta(days=2), RosterSource(monkeypatch, error)
     with drill(before, 12, 30):
         run = observer(eastern(before, 12, 30), finished.folder, home).model_copy(update={"mode": Mode.BACKFILL})
         assert fetch(run, "rosters", before, before) is not None
-    real = FolderSource.fetch
+    source.broken = True
+    return home, source
 
-    def broken(source: FolderSource, kind: Kind, *more: Any) -> Any:
-        if kind == Kind.ROSTERS:
-            raise NameError("name 'storage' is not defined")
-        return real(source, kind, *more)
 
-    monkeypatch.setattr(FolderSource, "fetch", broken)
-    report = same_day(finished, home, 12)
-    assert report.state == DayState.DEGRADED
-    assert any(reason.startswith("rosters could not be fetched: the payload of") for reason in report.reasons)
-    assert report.rows == report.expected
-    assert stored(home, "predictions", day)["degraded"].all()
-    [failed] = [row for row in rows_of(home, day, "fetch_rosters") if row["state"] == "FAILED"]
-    assert (failed["error_class"], failed["fault"]) == ("NameError", "permanent")
-    shown = states(finished, home, 12, 35)
-    assert {shown[name].state for name in ("predictions", "publication")} == {State.DEGRADED}
-    course.began("the roster source fails with an error of its own code, for two days", failed["started_at"])
-    course.detected("the run, fetching", State.DEGRADED, failed["ended_at"], told)
-    course.complete("nothing has to: rosters of two days ago stand in, labelled", home, day)
+def test_a_roster_source_that_is_broken_for_two_days_degrades_by_age_blocks_nothing_and_is_taken_in_when_it_is_back(
+    finished: Finished, at_noon: Callable[[], Path], monkeypatch: pytest.MonkeyPatch, told: Told, course: Course
+) -> None:
+    """The night of the incident: `NameError: storage` in the roster code. Two game days, then the source is back."""
+    error = NameError("name 'storage' is not defined")
+    home, source = with_rosters_of_the_day_before(finished, at_noon, monkeypatch, error)
+    today, yesterday = finished.game_day, finished.game_day - dt.timedelta(days=1)
+    for day in (yesterday, today):
+        with drill(day, 12, 30):
+            report = daily(Mode.SAME_DAY, day, data=finished.folder, home=home)
+        assert report.state == DayState.DEGRADED
+        taken = today - dt.timedelta(days=2)
+        stands_in = f"the payload of {taken:%b} {taken.day}, 12:30 PM ET stands in"
+        assert report.reasons == (f"rosters could not be fetched: {stands_in}",)
+        assert report.rows == report.expected
+        assert set(stored(home, "predictions", day)["degraded_reasons"]) == {"; ".join(report.reasons)}
+        [failed] = [row for row in rows_of(home, day, "fetch_rosters") if row["state"] == "FAILED"]
+        assert (failed["error_class"], failed["fault"]) == ("NameError", "permanent")
+        last = {row["processor"]: row for row in rows_of(home, day) if row["run_id"] == report.run_id}
+        late = {name for name, row in last.items() if State(row["state"]) not in (State.COMPLETE, State.EMPTY_OK)}
+        assert late == {"fetch_rosters", "rosters", "predictions", "publication"}
+        if day == yesterday:
+            fault = "the roster source fails with an error of its own code, on two days, until 12:35 PM of the second"
+            course.began(fault, failed["started_at"])
+            course.detected("the run, fetching", State.DEGRADED, failed["ended_at"], told)
+    shown = states(finished, home, 12, 34)
+    assert {shown[name].state for name in ("rosters", "predictions", "publication")} == {State.DEGRADED}
+    assert told == []
+    source.broken = False
+    clockwork(finished, home, (35, 40, 45))
+    assert {item.state for item in states(finished, home, 12, 50).values()} <= {State.COMPLETE, State.EMPTY_OK}
+    after = stored(home, "predictions", today)
+    assert not after["degraded"].any()
+    assert after.drop(RUN_COLUMNS).equals(finished.read("predictions").drop(RUN_COLUMNS))
+    assert told == []
+    course.complete("self-heal, once the source is back: rosters and what is made of them", home, today)
+
+
+def test_a_roster_source_that_stays_broken_is_asked_for_no_more_than_three_times_and_nothing_is_made_again_for_it(
+    finished: Finished, at_noon: Callable[[], Path], monkeypatch: pytest.MonkeyPatch, told: Told
+) -> None:
+    """And left alone while its breaker is open, without that costing one of the three times."""
+    home, source = with_rosters_of_the_day_before(finished, at_noon, monkeypatch, ConnectionError("refused"))
+    same_day(finished, home, 12)
+    before, source.asked = len(rows_of(home, finished.game_day)), 0
+    clockwork(finished, home, [*range(35, 80, 5), *range(90, 390, 30)])
+    ran = [row for row in rows_of(home, finished.game_day)[before:] if row["phase"] > Phase.INGEST]
+    assert [row["processor"] for row in ran].count("rosters") == 3
+    assert {row["phase"] for row in ran} == {Phase.RAW}
+    assert 3 <= source.asked <= 3 * 3  # a passing error is tried three times
+    assert [edge for edge in told if edge[0] == "heal-exhausted"] == []
+
+
+def test_a_label_of_what_stands_in_outlives_a_heal_of_something_else(
+    finished: Finished, at_noon: Callable[[], Path], monkeypatch: pytest.MonkeyPatch, told: Told
+) -> None:
+    home, _ = with_rosters_of_the_day_before(finished, at_noon, monkeypatch, ConnectionError("refused"))
+    same_day(finished, home, 12)
+    shutil.rmtree(home / "warehouse" / "tables" / "predictions" / f"game_day={finished.game_day}")
+    clockwork(finished, home, (33,))
+    after = stored(home, "predictions", finished.game_day)
+    assert after.height == finished.read("predictions").height
+    assert all("rosters could not be fetched" in reasons for reasons in after["degraded_reasons"])
 
 
 def test_a_run_that_goes_on_over_midnight_keeps_its_day_and_mode(

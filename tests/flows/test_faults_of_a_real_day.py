@@ -14,7 +14,7 @@ from flows.report import DayState
 from tasks.engine.processor import Mode
 from tests.flows.conftest import Finished
 from tests.flows.test_faults_of_a_day import (  # noqa: F401, which are collected here too, with the fixtures below
-    test_a_roster_source_that_is_broken_for_two_days_degrades_by_age_and_blocks_nothing,
+    test_a_roster_source_that_is_broken_for_two_days_degrades_by_age_blocks_nothing_and_is_taken_in_when_it_is_back,
     test_a_run_that_goes_on_over_midnight_keeps_its_day_and_mode,
     test_a_stopped_analytics_processor_is_named_told_and_healed,
     test_a_store_that_keeps_losing_rows_fails_the_day_is_told_and_healed_when_it_is_well,
@@ -31,7 +31,7 @@ DAY = dt.date(2025, 12, 29)
 
 @pytest.fixture(scope="module")
 def finished(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Finished:
-    """The day on the real folder, as if its one roster were two days old instead of eleven.
+    """The day on the real folder, as if its one roster were of two days before instead of eleven.
 
     It holds no injury report: who then did not play stands in, as of 11 AM.
     """
