@@ -256,6 +256,8 @@ def _main() -> None:
     answer = json.dumps(_answer(json.load(sys.stdin)))
     with os.fdopen(answer_to, "w") as stream:
         stream.write(answer)
+    sys.stderr.flush()
+    os._exit(0)  # taking 4,000 modules down in order costs a second, and nothing of them is needed any more
 
 
 if __name__ == "__main__":

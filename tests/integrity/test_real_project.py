@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import zoneinfo
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -26,6 +26,7 @@ from deployments.integrity.envelope import Envelope, key_id
 from deployments.integrity.finding import Report, shorten
 from deployments.integrity.guard import Question, Run, Verdict, verify, verify_fully, verify_local
 from deployments.integrity.manifest import Artifact, Predicate, wrap
+from deployments.integrity.probe import Probe
 from deployments.integrity.project import PROJECT_FILE, read_project
 from deployments.integrity.registry import Registry
 from deployments.integrity.release import RELEASE_FILE, Site
@@ -371,13 +372,19 @@ def test_a_workers_start_links_every_module_once_and_remembers_it(
     assert first.findings == second.findings == ()
     print(f"imports, links, entrypoints and facts: first {first.elapsed_ms:.0f}, then {second.elapsed_ms:.0f} ms")
     asked: list[list[str]] = []
-    monkeypatch.setattr("deployments.integrity.probe.run_probe", lambda root, modules, *rest: asked.append(modules))
+
+    def linked_without_a_fault(root: Path, modules: Iterable[str], *rest: object) -> Probe:
+        asked.append(list(modules))
+        return Probe(faults=(), entrypoints={}, facts={}, problems=())
+
+    monkeypatch.setattr("deployments.integrity.probe.run_probe", linked_without_a_fault)
     other = {**verifier.installed()}
     other["polars"] = replace(other["polars"], record="0" * 32)
     monkeypatch.setattr("deployments.integrity.probe.installed", lambda: other)
-    with pytest.raises(AttributeError):
-        start()
-    assert len(asked[0]) > 50, "with another package everything is linked anew"
+    start()
+    assert set(asked[0]) == set(release.site.unsigned()[1].code.files), "with another package everything is linked anew"
+    start()
+    assert asked[1:] == [[]], "and that is remembered too: only the facts are asked again"
 
 
 def test_every_role_of_the_project_file_names_flows_that_exist(real: dict[str, Path]) -> None:
