@@ -21,7 +21,7 @@ from flows.run import Run, new_run_id
 from flows.slate import slate
 from tasks.catalog import registry
 from tasks.engine.expected import PUBLICATION
-from tasks.engine.gate import GOES_ON, PENDING, Decision, GatePolicy, decide
+from tasks.engine.gate import GOES_ON, Decision, GatePolicy, decide, waits_for_work
 from tasks.engine.ledger import State
 from tasks.engine.pace import MEASURED, hard_limit, usual_seconds
 from tasks.engine.plan import EASTERN, Plan, Step, payloads_of, plan, targets_frame
@@ -149,18 +149,17 @@ class Day:
             raise DayFailed(self.finish(DayState.FAILED))
 
     def waits_for(self, steps: Sequence[Step], states: Mapping[str, State]) -> bool:
-        """Whether to wait on for a phase that is at work elsewhere, by what the ledger has of it so far.
-
-        What the day can do without is waited for until the gate says so. What it cannot do without is waited for as
-        long as the setting of the pools allows: late predictions are worth more than none.
-        """
-        pending = any(states.get(step.processor, State.EXPECTED) in PENDING for step in steps)
-        return not pending or self._decide(steps, states).verdict not in GOES_ON
+        """Whether to wait on for a phase that is at work elsewhere, by what the ledger has of it so far."""
+        return self._ask(waits_for_work, steps, states)
 
     def _decide(self, steps: Sequence[Step], states: Mapping[str, State]) -> Decision:
+        return self._ask(decide, steps, states)
+
+    def _ask(self, question: Callable[..., T], steps: Sequence[Step], states: Mapping[str, State]) -> T:
+        """A question to the gate of these steps' phase, with the hours of this day."""
         phase = steps[0].phase
         policy = self.gate.for_sources() if phase == Phase.RAW else self.gate
-        return decide(
+        return question(
             steps, states, now=utc_now(), since=self._began, hard_limit=self._hard_limit(phase), policy=policy
         )
 

@@ -75,7 +75,7 @@ def decide(
 
     pending = [step for step in missing if _state(states, step) not in _OVER]
     critical = [step for step in missing if step.critical]
-    late = hard_limit is not None and now >= hard_limit
+    late = _is_late(now, hard_limit)
     stuck = bool(pending) and now - since >= rules.stuck_after
     if pending and not stuck and not late:
         return Decision(verdict=Verdict.WAIT, reasons=labels)
@@ -86,9 +86,36 @@ def decide(
     return Decision(verdict=Verdict.FAIL, reasons=labels, stuck=stuck)
 
 
+def waits_for_work(
+    steps: Sequence[Step],
+    states: Mapping[str, State],
+    *,
+    now: dt.datetime,
+    since: dt.datetime,
+    hard_limit: dt.datetime | None,
+    policy: GatePolicy | None = None,
+) -> bool:
+    """Whether to wait on for a phase that is at work elsewhere, by what the ledger has of it so far.
+
+    What a day can do without is waited for while it is being made, and never past the hour at which the gate goes on
+    without it; that holds for optional outputs too, since ending them half-way would gain seconds and lose the output.
+    What it cannot do without is always waited for: how long is for the caller to say.
+    """
+    if not any(_state(states, step) in PENDING for step in steps):
+        return True  # everything is there, and its run is about to end
+    decision = decide(steps, states, now=now, since=since, hard_limit=hard_limit, policy=policy)
+    if decision.verdict not in GOES_ON:
+        return True
+    return not _is_late(now, hard_limit) and now - since < (policy or GatePolicy()).stuck_after
+
+
 PENDING = (State.NOT_DUE, State.EXPECTED, State.RUNNING, State.LATE)  # what may still come
 _SOUND = (State.COMPLETE, State.EMPTY_OK)
 _OVER = (State.FAILED, State.BLOCKED)
+
+
+def _is_late(now: dt.datetime, hard_limit: dt.datetime | None) -> bool:
+    return hard_limit is not None and now >= hard_limit
 
 
 def _state(states: Mapping[str, State], step: Step) -> State:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.engine.gate import Decision, GatePolicy, Verdict, decide
+from tasks.engine.gate import Decision, GatePolicy, Verdict, decide, waits_for_work
 from tasks.engine.ledger import State
 from tasks.engine.plan import Step
 from tasks.engine.processor import Need, Phase
@@ -194,6 +194,41 @@ def test_what_is_optional_is_never_waited_for() -> None:
     steps = (step("a", critical=True), step("b", Need.OPTIONAL))
     assert after(0, complete("a"), steps).verdict == Verdict.PROCEED_DEGRADED
     assert after(0, complete("ab"), steps).verdict == Verdict.PROCEED
+
+
+def waits(minutes: float, states: dict[str, State], steps: tuple[Step, ...], limit: dt.datetime | None = LIMIT) -> bool:
+    return waits_for_work(steps, states, now=SINCE + minutes * MINUTE, since=SINCE, hard_limit=limit)
+
+
+@pytest.mark.parametrize("so_far", [State.EXPECTED, State.RUNNING])
+def test_a_run_that_is_making_an_optional_output_is_not_ended_half_way(so_far: State) -> None:
+    """Asked in the second between the last required output and the optional one, it once ended a healthy phase."""
+    steps = (step("a", critical=True), step("b", Need.OPTIONAL))
+    at_work = {"a": State.COMPLETE, "b": so_far}
+    assert waits(1, at_work, steps)
+    assert waits(29.9, at_work, steps, limit=None)
+    assert not waits(30, at_work, steps, limit=None), "it counts as stuck"
+    assert not waits(20, at_work, steps, limit=SINCE + 20 * MINUTE), "never at the price of the deadline"
+
+
+@STEADY
+@given(plans(), STATES, MINUTES, MINUTES, LIMITS, POLICIES)
+def test_work_elsewhere_is_ended_only_when_the_gate_goes_on_and_then_for_good(
+    steps: tuple[Step, ...],
+    states: dict[str, State],
+    earlier: float,
+    more: float,
+    limit: dt.datetime | None,
+    policy: GatePolicy,
+) -> None:
+    def at(minutes: float) -> tuple[bool, Verdict]:
+        hours = {"now": SINCE + minutes * MINUTE, "since": SINCE, "hard_limit": limit, "policy": policy}
+        return waits_for_work(steps, states, **hours), decide(steps, states, **hours).verdict  # type: ignore[arg-type]
+
+    (waited, verdict), (waits_on, _) = at(earlier), at(earlier + more)
+    assert waited or (verdict in GOES_ON and not waits_on)
+    if all(states.get(item.processor) == State.COMPLETE for item in steps):
+        assert waited, "nothing is left but the run's own end"
 
 
 @pytest.mark.parametrize("state", [State.DEGRADED, State.PARTIAL])
