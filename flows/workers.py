@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from distributed import Client
 
 LOCAL = "local"
+THREADS = "OMP_NUM_THREADS"  # OpenBLAS, MKL and OpenMP heed it
 
 
 class WorkersError(Exception):
@@ -24,16 +26,35 @@ class WorkersError(Exception):
 def pool_of(workers: int, dask: str | None = None) -> Iterator[Executor]:
     """An executor of so many processes; with `dask`, of a cluster: its scheduler's address, or `local` for one here.
 
-    Each worker does one piece at a time, so that the memory needed is that of so many pieces. A piece whose worker
-    dies is done again by another. Raises WorkersError for workers of other code than ours.
+    Each worker does one piece at a time, so that the memory needed is that of so many pieces, and calculates on one
+    thread, as Dask's do. A piece whose Dask worker dies is done again by another. Raises WorkersError for workers of
+    other code than ours.
     """
     if dask is None:
-        with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        spawn = multiprocessing.get_context("spawn")
+        with _one_thread_each(), ProcessPoolExecutor(workers, mp_context=spawn) as pool:
             yield pool
         return
     with _client(workers, dask) as client:
         _hold_code(client)
         yield client.get_executor(pure=False)
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Processes started in here multiply matrices on one thread each, unless the environment says otherwise.
+
+    With a thread a core in each, they would spend as long spinning in wait for each other as calculating. Only the
+    environment reaches them before they import numpy.
+    """
+    if THREADS in os.environ:
+        yield
+        return
+    os.environ[THREADS] = "1"
+    try:
+        yield
+    finally:
+        del os.environ[THREADS]
 
 
 @contextmanager

@@ -39,11 +39,11 @@ PAST_COLUMNS = ("game_day", "game_id", "player_id", *POPULATION_COLUMNS, *LIKENE
 
 
 def _points(night: Night) -> Array:
-    return night.column(LEVEL) + _surprise(night)
+    return night.column(LEVEL) + night.once("surprise", _surprise)
 
 
 def _why(night: Night) -> list[str]:
-    return terms(ten_game_memory=night.column(LEVEL), similar_games=_surprise(night))
+    return terms(ten_game_memory=night.column(LEVEL), similar_games=night.once("surprise", _surprise))
 
 
 def _surprise(night: Night) -> Array:

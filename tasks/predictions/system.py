@@ -18,7 +18,8 @@ class Night:
 
     `features`: feature store rows to predict. `past`: feature store rows of earlier days with the `points` that came of
     them. `model`: what was trained on days before. `projection`: the model's, of the same rows. `so_far`: points of the
-    systems that were asked before.
+    systems that were asked before. `worked_out`: what a system's points and its reasons both need (see `once`); it is
+    of these rows, so other rows are another Night.
     """
 
     features: pl.DataFrame
@@ -26,6 +27,13 @@ class Night:
     model: PointsModel
     projection: Projection
     so_far: Mapping[str, Array] = field(default_factory=dict)
+    worked_out: dict[str, Array] = field(default_factory=dict, repr=False, compare=False)
+
+    def once(self, name: str, work: Callable[[Night], Array]) -> Array:
+        """What `work` gives for this night, worked out the first time: `work` must not look at `so_far`."""
+        if name not in self.worked_out:
+            self.worked_out[name] = work(self)
+        return self.worked_out[name]
 
     def column(self, name: str) -> Array:
         """A feature as floats; NaN where it is null."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ from polars.testing import assert_frame_equal
 
 import flows.workers
 from flows.backfill import Refit, backfill
-from flows.workers import LOCAL, WorkersError, pool_of
+from flows.workers import LOCAL, THREADS, WorkersError, pool_of
 from tests.flows.conftest import RUN_COLUMNS, Finished, stored
 
 pytestmark = pytest.mark.slow
@@ -44,3 +45,15 @@ def test_workers_of_other_code_are_given_nothing(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(flows.workers, "code_fingerprint", lambda: "sha256:here")
     with pytest.raises(WorkersError, match="1 Dask workers have other code than this run"), pool_of(1, LOCAL):
         pytest.fail("work could have been given out")
+
+
+@pytest.mark.parametrize(("set_to", "theirs"), [(None, "1"), ("2", "2")], ids=["by itself", "set by the user"])
+def test_each_process_calculates_on_one_thread_unless_told_otherwise(
+    monkeypatch: pytest.MonkeyPatch, set_to: str | None, theirs: str
+) -> None:
+    monkeypatch.delenv(THREADS, raising=False)
+    if set_to is not None:
+        monkeypatch.setenv(THREADS, set_to)
+    with pool_of(1) as pool:
+        assert pool.submit(os.getenv, THREADS).result() == theirs
+    assert os.environ.get(THREADS) == set_to
