@@ -7,25 +7,19 @@ from __future__ import annotations
 
 import argparse
 import shutil
-import subprocess
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import httpx
 from PIL import Image
+from playwright.sync_api import Browser, sync_playwright
 
 FOLDER = Path(__file__).parent
 WIDTH, HEIGHT = 1280, 870
-BELOW = 30  # what is under the picture may hold a path of this machine
 TALL = {"deployments": 1360}  # all of them
 COLOURS = 96  # of a palette: an interface has few, and the files stay small
-SECONDS = 25_000  # milliseconds of the page's own time, which stands still while it waits for the network
-# As root there is no sandbox; the others keep the browser from looking for anybody but the server.
-FLAGS = (
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-)
+# As root there is no sandbox; the other keeps the browser from looking for anybody but the server.
+FLAGS = ("--no-sandbox", "--disable-background-networking")
 
 
 def pages(api: str) -> dict[str, str]:
@@ -57,21 +51,14 @@ def pages(api: str) -> dict[str, str]:
     }
 
 
-def take(url: str, file: Path) -> None:
-    """One page as a small PNG."""
+def take(browser: Browser, url: str, file: Path) -> None:
+    """One page as a small PNG, once the server has told it everything what fades in or unfolds at its end."""
     height = TALL.get(file.stem, HEIGHT)
-    browser = shutil.which("chromium") or shutil.which("google-chrome")
-    if browser is None:
-        raise SystemExit("no Chromium: apt-get install chromium")
-    with tempfile.TemporaryDirectory() as profile:
-        command = [browser, *FLAGS, f"--user-data-dir={profile}", f"--window-size={WIDTH},{height + BELOW}"]
-        subprocess.run(
-            [*command, f"--virtual-time-budget={SECONDS}", f"--screenshot={file}", url],
-            check=True,
-            capture_output=True,
-            timeout=180,
-        )
-    Image.open(file).convert("RGB").crop((0, 0, WIDTH, height)).quantize(COLOURS).save(file, optimize=True)
+    page = browser.new_page(viewport={"width": WIDTH, "height": height}, color_scheme="dark", reduced_motion="reduce")
+    page.goto(url, wait_until="networkidle")
+    page.screenshot(path=file, animations="disabled")
+    page.close()
+    Image.open(file).convert("RGB").quantize(COLOURS).save(file, optimize=True)
 
 
 def _get(api: str, path: str) -> Any:
@@ -87,10 +74,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--url", default="http://127.0.0.1:4200", help="the Prefect server")
     url = parser.parse_args().url
-    for name, path in pages(f"{url}/api").items():
-        file = FOLDER / f"{name}.png"
-        take(url + path, file)
-        print(f"{file}: {file.stat().st_size / 1024:.0f} KiB")
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if chromium is None:
+        raise SystemExit("no Chromium: apt-get install chromium")
+    with sync_playwright() as playwright, playwright.chromium.launch(executable_path=chromium, args=FLAGS) as browser:
+        for name, path in pages(f"{url}/api").items():
+            file = FOLDER / f"{name}.png"
+            take(browser, url + path, file)
+            print(f"{file.name}: {file.stat().st_size / 1024:.0f} KiB")
 
 
 if __name__ == "__main__":
