@@ -11,6 +11,7 @@ from pydantic import Field, SecretStr
 
 from blocks.bigquery import BigQueryWarehouse
 from blocks.gcs import GcsObjects, GcsPublications
+from blocks.gcs_lock import GcsLock
 from blocks.landing import Landing
 from blocks.objects import ObjectConflict
 from blocks.workspace import CLOUD, ORIGIN, WORKSPACE, WorkspaceError
@@ -47,6 +48,10 @@ class CloudWorkspace(Block):
     def ledger_url(self) -> str:
         """See Workspace.ledger_url."""
         return self.ledger.get_secret_value()
+
+    def lock(self, name: str) -> GcsLock:
+        """See Workspace.lock."""
+        return GcsLock(self._objects("locks"), name)
 
     def claim(self, origin: str) -> None:
         """See Workspace.claim. Of two who claim it at once, the bucket lets one through."""

@@ -49,8 +49,11 @@ class GcsObjects(Objects):
             if self.get(name) != body:
                 raise ObjectConflict(f"{self.address(name)} exists and holds something else") from error
 
-    def replace(self, name: str, body: bytes, generation: int, cache: str = ASK_AGAIN) -> None:
-        """Let `name` hold `body` if it is still of this generation. Raises google's PreconditionFailed if it is not."""
+    def replace(self, name: str, body: bytes, generation: int, cache: str = ASK_AGAIN) -> int:
+        """Let `name` hold `body` if it is still of this generation, and return its new one.
+
+        Raises google's PreconditionFailed if it is of another.
+        """
         blob = self._bucket.blob(self._path(name))
         blob.cache_control = cache
         blob.upload_from_string(
@@ -60,6 +63,7 @@ class GcsObjects(Objects):
             retry=self._retry,
             timeout=REQUEST_SECONDS,
         )
+        return int(blob.generation)
 
     def get(self, name: str) -> bytes:
         """See Objects.get."""

@@ -10,6 +10,7 @@ from prefect.blocks.core import Block, UnknownBlockType
 from pydantic import Field
 
 from blocks.landing import Landing
+from blocks.locks import FileLock, Lock
 from blocks.objects import LocalObjects, Objects
 from blocks.partition import locked, write_durably
 from blocks.publications import LocalPublications, Publications
@@ -47,6 +48,9 @@ class Workspace(Protocol):
     @property
     def ledger_url(self) -> str:
         """SQLAlchemy URL of the ledger."""
+
+    def lock(self, name: str) -> Lock:
+        """A lock of this name for everybody who works here, on however many machines that is."""
 
     def claim(self, origin: str) -> None:
         """Hold results from the data called `origin`, from the first use on for ever.
@@ -103,6 +107,10 @@ class LocalWorkspace(Block):
     def publications(self) -> LocalPublications:
         """See Workspace.publications."""
         return LocalPublications(self.folder / "publications")
+
+    def lock(self, name: str) -> FileLock:
+        """See Workspace.lock."""
+        return FileLock(self.folder / "locks" / name)
 
 
 def saved_workspace(reference: str) -> Workspace:

@@ -9,10 +9,11 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from flows.exclusive import AlreadyRunning, abandoned, alone
+from flows.exclusive import AlreadyRunning, abandoned, alone, holder
 from flows.run import Run
 from tasks.engine.processor import Mode
 
@@ -63,25 +64,43 @@ def test_another_mode_or_day_does_not_wait(tmp_path: Path, other: dict[str, obje
         pass
 
 
-def test_a_day_is_abandoned_once_nobody_holds_it_and_never_where_no_lock_can_tell(tmp_path: Path) -> None:
+def test_a_day_is_abandoned_once_nobody_holds_it_and_never_where_nobody_did(tmp_path: Path) -> None:
     assert not abandoned(a_run(tmp_path))
     with alone(a_run(tmp_path)):
         assert not abandoned(a_run(tmp_path))
     assert abandoned(a_run(tmp_path))
-    assert not abandoned(a_run(Path("block:cloud-workspace/courtside")))
 
 
 @pytest.mark.slow
 def test_a_killed_run_leaves_no_lock(tmp_path: Path) -> None:
     command = [sys.executable, "-c", HOLDER, a_run(tmp_path).model_dump_json()]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
-        assert holder.stdout is not None
-        assert holder.stdout.readline() == "holding\n"
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "holding\n"
         with pytest.raises(AlreadyRunning), alone(a_run(tmp_path, "r2"), patience_seconds=0):
             pass
         assert not abandoned(a_run(tmp_path))
-        os.kill(holder.pid, signal.SIGKILL)
-        holder.wait()
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
     assert abandoned(a_run(tmp_path))
     with alone(a_run(tmp_path, "r3"), patience_seconds=0):
         pass
+
+
+def test_in_a_workspace_in_the_cloud_a_run_on_another_machine_is_waited_for_and_named(
+    cloud: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run by hand knows nothing of the concurrency limits that deployments have."""
+    cloud.forget()
+    here, there = (cloud.workspace("sqlite://") for _ in range(2))
+    mine, other = a_run(Path("here"), "r2"), a_run(Path("there"), "r1")
+    places = {mine.home: here, other.home: there}
+    monkeypatch.setattr("flows.run._workspace", lambda home, *_: places[home])
+    assert (holder(mine), abandoned(mine)) == (None, False)
+    with alone(other):
+        assert (holder(mine), abandoned(mine)) == ("run r1", False)
+        with pytest.raises(AlreadyRunning, match="run r1 of same_day 2025-12-29"), alone(mine, patience_seconds=0):
+            pass
+    assert (holder(mine), abandoned(mine)) == (None, True)
+    with alone(mine):
+        assert holder(other) == "run r2"
