@@ -13,6 +13,7 @@ from blocks.bigquery import BigQueryWarehouse
 from blocks.gcs import GcsObjects, GcsPublications
 from blocks.gcs_lock import GcsLock
 from blocks.landing import Landing
+from blocks.locks import Clock
 from blocks.objects import ObjectConflict
 from blocks.workspace import CLOUD, ORIGIN, WORKSPACE, WorkspaceError
 
@@ -49,9 +50,9 @@ class CloudWorkspace(Block):
         """See Workspace.ledger_url."""
         return self.ledger.get_secret_value()
 
-    def lock(self, name: str) -> GcsLock:
+    def lock(self, name: str, clock: Clock) -> GcsLock:
         """See Workspace.lock."""
-        return GcsLock(self._objects("locks"), name)
+        return GcsLock(self._objects("locks"), name, clock)
 
     def claim(self, origin: str) -> None:
         """See Workspace.claim. Of two who claim it at once, the bucket lets one through."""

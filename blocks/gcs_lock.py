@@ -7,21 +7,16 @@ import json
 import logging
 import threading
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from google.api_core import exceptions
 
 from blocks.gcs import NEVER_WRITTEN, GcsObjects
-from blocks.locks import Lock
+from blocks.locks import Clock, Lock
 
 logger = logging.getLogger(__name__)
 LASTS = dt.timedelta(minutes=5)  # without renewal; more than clocks that the guard lets work may differ by
 RENEWED_EVERY_S = 60.0
-
-
-def _clock() -> dt.datetime:
-    return dt.datetime.now(dt.UTC)
 
 
 @dataclass(frozen=True)
@@ -56,7 +51,7 @@ class GcsLock(Lock):
         self,
         objects: GcsObjects,
         name: str,
-        clock: Callable[[], dt.datetime] = _clock,
+        clock: Clock,
         lasts: dt.timedelta = LASTS,
         renewed_every_s: float = RENEWED_EVERY_S,
     ) -> None:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import abc
+import datetime as dt
 import fcntl
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO
+
+Clock = Callable[[], dt.datetime]
 
 
 class Lock(abc.ABC):

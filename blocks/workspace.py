@@ -10,7 +10,7 @@ from prefect.blocks.core import Block, UnknownBlockType
 from pydantic import Field
 
 from blocks.landing import Landing
-from blocks.locks import FileLock, Lock
+from blocks.locks import Clock, FileLock, Lock
 from blocks.objects import LocalObjects, Objects
 from blocks.partition import locked, write_durably
 from blocks.publications import LocalPublications, Publications
@@ -49,8 +49,8 @@ class Workspace(Protocol):
     def ledger_url(self) -> str:
         """SQLAlchemy URL of the ledger."""
 
-    def lock(self, name: str) -> Lock:
-        """A lock of this name for everybody who works here, on however many machines that is."""
+    def lock(self, name: str, clock: Clock) -> Lock:
+        """A lock of this name for everybody who works here, on however many machines that is, by their `clock`."""
 
     def claim(self, origin: str) -> None:
         """Hold results from the data called `origin`, from the first use on for ever.
@@ -108,8 +108,8 @@ class LocalWorkspace(Block):
         """See Workspace.publications."""
         return LocalPublications(self.folder / "publications")
 
-    def lock(self, name: str) -> FileLock:
-        """See Workspace.lock."""
+    def lock(self, name: str, clock: Clock) -> FileLock:
+        """See Workspace.lock. One machine's locks need no clock."""
         return FileLock(self.folder / "locks" / name)
 
 
