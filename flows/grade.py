@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import polars as pl
 import typer
@@ -14,6 +15,7 @@ from prefect import flow
 from prefect.artifacts import create_table_artifact
 from prefect.runtime import flow_run
 from pydantic import Field
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -32,9 +34,10 @@ from tasks.catalog import registry
 from tasks.engine.plan import EASTERN, results_known_at, steps_of
 from tasks.engine.processor import Mode, Phase
 from tasks.engine.runner import Outcome
-from tasks.grading.accuracy import POPULATIONS, accuracy
+from tasks.grading.accuracy import ALL, WITH_LINE, accuracy
 from tasks.grading.prediction_grades import RESULT_COLUMNS, SCHEDULE_COLUMNS, waiting
 from tasks.grading.suspicion import Suspicion, suspicions
+from tasks.publishing.wording import NONE, count, interval, number, percent
 from tasks.sources.base import SourceError
 from tasks.sources.hindsight import Information
 
@@ -148,8 +151,8 @@ def _waiting(run: Run, predicted: dict[dt.date, int]) -> dict[dt.date, int]:
     schedule = warehouse.read(tables["schedule"].writes.spec, predicted, SCHEDULE_COLUMNS)
     counts = waiting(predictions, results, schedule).group_by("game_day").len().sort("game_day")
     found = dict(counts.iter_rows())
-    for day, count in list(found.items())[:SHOWN_DAYS]:
-        narrate(str(day), "waiting", f"{count:,} of {predicted[day]:,} predictions have no result in the store yet")
+    for day, left in list(found.items())[:SHOWN_DAYS]:
+        narrate(str(day), "waiting", f"{left:,} of {predicted[day]:,} predictions have no result in the store yet")
     if len(found) > SHOWN_DAYS:
         narrate("other days", "waiting", f"{len(found) - SHOWN_DAYS} more have predictions without a result")
     return found
@@ -202,44 +205,40 @@ def _days(count: int) -> str:
     return f"{count:,} game day{'' if count == 1 else 's'}"
 
 
-def accuracy_table(measured: pl.DataFrame) -> Table:
-    """Accuracy by system and population as a table for the terminal."""
-    table = Table(
-        title="Accuracy (regular season, played, 5+ earlier games, 10+ minutes over the last 10)",
-        title_justify="left",
-    )
-    table.add_column("system", no_wrap=True)
-    table.add_column("population", no_wrap=True)
-    for name in ("n", "MAE", "line's\nMAE", "average's\nMAE", "pinball", "in 80 %\ninterval", "bets"):
-        table.add_column(name, justify="right")
-    table.add_column("hit rate\n(95 % interval)", justify="right", no_wrap=True)
-    order = pl.col("population").replace_strict({name: at for at, name in enumerate(POPULATIONS)})
-    for row in measured.sort(order, "mae", "system").iter_rows(named=True):
-        rate = "-"
-        if row["bets"]:
-            rate = f"{row['hit_rate']:.1%} ({100 * row['hit_low']:.1f}-{100 * row['hit_high']:.1f})"
-        table.add_row(
-            row["system"],
-            row["population"].replace("_", " "),
-            f"{row['n']:,}",
-            *(_number(row[name]) for name in ("mae", "line_mae", "ewm_mae")),
-            _number(row["pinball"]),
-            "-" if row["coverage_80"] is None else f"{row['coverage_80']:.1%}",
-            f"{row['bets']:,}",
-            rate,
-        )
-    return table
+def accuracy_tables(measured: pl.DataFrame) -> Iterator[Table]:
+    """Accuracy by system for the terminal, a table for each population, none wider than 80 columns."""
+    wholes = {
+        ALL: "Accuracy: played, 5+ earlier games, 10+ minutes over the last 10",
+        WITH_LINE: "Of those, players with a line",
+    }
+    for population, title in wholes.items():
+        lined = population == WITH_LINE
+        table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+        table.add_column("system", no_wrap=True)
+        names = ("line's MAE", "bets", "won (95 % interval)") if lined else ("average's MAE", "pinball", "80 % covers")
+        for name in ("n", "MAE", *names):
+            table.add_column(name, justify="right", no_wrap=True)
+        for row in measured.filter(population=population).sort("mae", "system").iter_rows(named=True):
+            cells = _beside_the_line(row) if lined else _spread(row)
+            table.add_row(row["system"], count(row["n"]), number(row["mae"]), *cells)
+        if table.row_count:
+            yield table
 
 
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
+def _spread(row: dict[str, Any]) -> tuple[str, str, str]:
+    return number(row["ewm_mae"]), number(row["pinball"]), percent(row["coverage_80"])
+
+
+def _beside_the_line(row: dict[str, Any]) -> tuple[str, str, str]:
+    won = f"{percent(row['hit_rate'])} ({interval(row['hit_low'], row['hit_high'])})" if row["bets"] else NONE
+    return number(row["line_mae"]), count(row["bets"]), won
 
 
 def show_grades(console: Console, report: GradeReport) -> None:
     """Print the accuracy table, what was graded, what was not and why, and what is too good to be true."""
     console.print()
-    if report.accuracy.height:
-        console.print(accuracy_table(report.accuracy))
+    for table in accuracy_tables(report.accuracy):
+        console.print(table)
     console.print(f"{_days(report.days)}, {_counts(report)}", highlight=False)
     if report.waiting:
         days = ", ".join(map(str, list(report.waiting)[:SHOWN_DAYS]))

@@ -28,7 +28,7 @@ TABLES = ("prediction_grades", "accuracy_daily")
 
 def graded(finished: Finished, home: Path, first: dt.date, last: dt.date) -> Result:
     arguments = ["--start", str(first), "--end", str(last), "--data", str(finished.folder), "--home", str(home)]
-    return CliRunner(env={"COLUMNS": "300", "TERM": "dumb"}).invoke(cli, arguments)
+    return CliRunner(env={"COLUMNS": "80", "TERM": "dumb"}).invoke(cli, arguments)
 
 
 def test_a_finished_day_is_graded_row_by_row_and_a_second_time_the_same(
@@ -51,6 +51,7 @@ def test_a_finished_day_is_graded_row_by_row_and_a_second_time_the_same(
     assert set(sat["void_reason"]) <= {"DNP"}
     assert sat["absolute_error"].is_null().all()
     assert f"{grades.height:,} predictions: {played.height:,} graded, {sat.height:,} void" in result.output
+    assert "…" not in result.output, "nothing is cut off on the narrowest terminal"
 
     measured = stored(home, "accuracy_daily", day)
     assert set(measured.select("system", "population").iter_rows()) == {
