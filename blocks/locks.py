@@ -26,6 +26,10 @@ class Lock(abc.ABC):
         """Let go of it, whoever waits for it."""
 
     @abc.abstractmethod
+    def still_mine(self) -> bool:
+        """Whether what was taken has not been taken over since by somebody who thought its holder gone."""
+
+    @abc.abstractmethod
     def holder(self) -> str | None:
         """In whose name it is held now; None if nobody holds it."""
 
@@ -61,6 +65,10 @@ class FileLock(Lock):
         if self._held is not None:
             self._held.close()
             self._held = None
+
+    def still_mine(self) -> bool:
+        """See Lock.still_mine. The operating system takes it from nobody who lives."""
+        return self._held is not None
 
     def holder(self) -> str | None:
         """See Lock.holder."""

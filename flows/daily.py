@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -83,23 +84,29 @@ def daily(
     day = Day(mode, game_day, as_of, data, home_of(data, home), gate, only)
     if not day.plan.games and not day.plan.steps:
         return day.finish(DayState.NO_GAMES, f"No games on {game_day}: nothing is expected and nothing is published.")
-    with alone(day.run):
-        _run_phases(day, seasons)
+    with alone(day.run) as insist:
+        _run_phases(day, seasons, insist)
     if not day.plan.games:
         return day.finish(DayState.NO_GAMES, f"Every game of {game_day} was called off; its predictions are void.")
     return day.finish(DayState.DEGRADED if day.reasons else DayState.COMPLETE)
 
 
-def _run_phases(day: Day, seasons: int) -> None:
-    """What the day stands on, then its phases in order, each on the pool where it belongs."""
+def _run_phases(day: Day, seasons: int, insist: Callable[[], None]) -> None:
+    """What the day stands on, then its phases in order, each on the pool where it belongs.
+
+    `insist` ends a run that is alone with its day no longer: what its successor makes, it must not overwrite.
+    """
     day.time("history", lambda: build_history(day.run, seasons))
     day.demand_freshness()
     day.time("ingest", day.ingest)
     where = execution()
     for phase, subflow in PHASE_FLOWS.items():
+        insist()
         day.phase(phase, partial(_call, placed(subflow, where, day.waits_for), day))
     if day.run.mode == Mode.SAME_DAY:
+        insist()
         model = _predict(day, placed(predictions, where, day.waits_for)) if day.plan.of(Phase.PREDICTIONS) else None
+        insist()
         day.publish(model)
     else:
         day.phase(Phase.PUBLISH, lambda steps: grading(day.run, day.targets, steps))

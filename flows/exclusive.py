@@ -7,7 +7,7 @@ the workspace's: the operating system's in a folder, an object that is renewed i
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from blocks.locks import Lock
@@ -22,11 +22,16 @@ class AlreadyRunning(Exception):
     """Another run of the same mode and game day has not ended in time, with which."""
 
 
+class TakenOver(AlreadyRunning):
+    """This run was cut off from its lock for so long that another, which thought it gone, has begun its day."""
+
+
 @contextmanager
-def alone(run: Run, patience_seconds: float = PATIENCE_SECONDS) -> Iterator[None]:
+def alone(run: Run, patience_seconds: float = PATIENCE_SECONDS) -> Iterator[Callable[[], None]]:
     """Be the only run of this mode and game day in the workspace, after the one that is in progress, if any.
 
-    Raises AlreadyRunning if that one is still there after `patience_seconds`.
+    Raises AlreadyRunning if that one is still there after `patience_seconds`. Gives what is to be called before each
+    part of the work that others rely on: it raises TakenOver if this run is the only one no longer.
     """
     lock, deadline, waited = _lock(run), time.monotonic() + patience_seconds, False
     while not lock.take(f"run {run.run_id}"):
@@ -41,9 +46,18 @@ def alone(run: Run, patience_seconds: float = PATIENCE_SECONDS) -> Iterator[None
         waited = True
         time.sleep(lock.poll_s)
     try:
-        yield
+        yield lambda: _insist(run, lock)
     finally:
         lock.release()
+
+
+def _insist(run: Run, lock: Lock) -> None:
+    if lock.still_mine():
+        return
+    raise TakenOver(
+        f"run {run.run_id} of {run.mode.value} {run.game_day} was cut off from {run.home} for too long, and "
+        f"{lock.holder() or 'a run that has ended'} has taken over its day: this run ends, and changes nothing more"
+    )
 
 
 def holder(run: Run) -> str | None:

@@ -65,6 +65,7 @@ def test_one_at_a_time_holds_it_and_everybody_can_see_who(another: Callable[[], 
     assert first.take("run r1")
     assert not second.take("run r2")
     assert (second.holder(), second.let_go()) == ("run r1", False)
+    assert (first.still_mine(), second.still_mine()) == (True, False)
     first.release()
     assert (second.holder(), second.let_go()) == (None, True)
     assert second.take("run r2")
@@ -96,7 +97,9 @@ def test_a_holder_whose_machine_is_gone_is_succeeded_after_five_minutes_and_not_
     assert not next_one.let_go()
     bucket.now += 0.2 * MINUTE
     assert next_one.let_go()
+    assert gone.still_mine(), "it was late, and nobody came"
     assert next_one.take("run r2")
+    assert (gone.still_mine(), next_one.still_mine()) == (False, True)
     gone.release()  # it comes back: what is no longer its own stays as it is
     assert bucket.says()["holder"] == next_one.holder() == "run r2"
 

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 from blocks.warehouse import LocalWarehouse
 from flows.daily import DayFailed, cli, daily
+from flows.exclusive import TakenOver
 from flows.report import DayState
 from tasks.catalog import registry
 from tasks.engine.processor import Mode
@@ -83,6 +84,18 @@ def test_a_second_run_changes_nothing_but_run_ids_and_times(finished: Finished, 
         for frame in (finished.read("predictions"), stored(home, "predictions", finished.game_day))
     )
     assert old.equals(new)
+
+
+def test_a_run_whose_day_was_taken_over_leaves_the_successors_predictions_and_publication_as_they_are(
+    finished: Finished, copied: Callable[[], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = copied()
+    published = home / "publications" / finished.game_day.isoformat() / "manifest.json"
+    before = (_shas(home), published.read_bytes())
+    monkeypatch.setattr("blocks.locks.FileLock.still_mine", lambda _: False)
+    with pytest.raises(TakenOver):
+        daily(Mode.SAME_DAY, finished.game_day, data=finished.folder, home=home)
+    assert (_shas(home), published.read_bytes()) == before
 
 
 def test_a_day_without_games_is_an_outcome_not_a_silence(finished: Finished) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from flows.exclusive import AlreadyRunning, abandoned, alone, holder
+from flows.exclusive import AlreadyRunning, TakenOver, abandoned, alone, holder
 from flows.run import Run
 from tasks.engine.processor import Mode
 
@@ -69,6 +69,17 @@ def test_a_day_is_abandoned_once_nobody_holds_it_and_never_where_nobody_did(tmp_
     with alone(a_run(tmp_path)):
         assert not abandoned(a_run(tmp_path))
     assert abandoned(a_run(tmp_path))
+
+
+def test_a_run_whose_lock_was_taken_over_ends_before_it_writes_over_its_successors_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with alone(a_run(tmp_path, "r1")) as insist:
+        insist()
+        monkeypatch.setattr("blocks.locks.FileLock.still_mine", lambda _: False)
+        monkeypatch.setattr("blocks.locks.FileLock.holder", lambda _: "run r2")
+        with pytest.raises(TakenOver, match=r"run r1 of same_day 2025-12-29 was cut off .* run r2 has taken over"):
+            insist()
 
 
 @pytest.mark.slow
