@@ -23,6 +23,7 @@ from blocks.objects import LocalObjects
 from blocks.warehouse import DayRange, LocalWarehouse, WarehouseError
 from blocks.workspace import ORIGIN
 from flows.clock import utc_now
+from flows.command import commands, exit_codes
 from flows.home import HOME
 from tasks.engine.plan import Frozen
 from tasks.grading.accuracy import ALL, WITH_LINE
@@ -208,7 +209,7 @@ def _spread(row: dict[str, Any]) -> tuple[str, str, str]:
     return number(row["rmse"]), number(row["pinball"]), percent(row["coverage_80"])
 
 
-cli = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+cli = commands()
 
 
 @cli.command()
@@ -229,11 +230,8 @@ def main(
     you can put right.
     """
     console = Console()
-    try:
+    with exit_codes(console, bad_input=(GradesError, WarehouseError, ModelError)):
         report = write_report(home or [HOME / "simulated"], variant, out)
-    except (GradesError, WarehouseError, ModelError) as error:
-        console.print(f"[bold red]error:[/] {error}", soft_wrap=True, highlight=False)
-        raise typer.Exit(2) from None
     if json_file is not None:
         json_file.parent.mkdir(parents=True, exist_ok=True)
         rows = report.model_dump(include={"headline", "bars", "suspicions", "explained"})

@@ -25,6 +25,7 @@ from blocks.objects import ObjectConflict
 from blocks.partition import WarehouseError
 from blocks.workspace import WorkspaceError
 from deployments.integrity.digest import read_tree
+from flows.command import FirstDay, Home, Known, LastDay, Seasons, commands, exit_codes
 from flows.grade import GradeReport, GradingFailed, NothingToGrade, grade_run, show_grades
 from flows.history import HistoryFailed, HistoryMissing, beginning, build_tables
 from flows.home import HOME, is_saved
@@ -242,24 +243,22 @@ def predict_period(run: Run, days: Days) -> list[Outcome]:
     return [run_processor(registry()["predictions"], run.job(targets), run.shop({}, card.id))]
 
 
-cli = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+FAILED = (BackfillFailed, HistoryFailed, GradingFailed)
+BAD_INPUT = (
+    *(SourceError, WorkspaceError, WarehouseError, OtherRecipe, WorkersError),
+    *(HistoryMissing, TrainingError, ModelError, NothingToGrade),
+)
+cli = commands()
 
 
 @cli.command()
 def main(
-    start: Annotated[dt.datetime, typer.Option(formats=["%Y-%m-%d"], help="First game day to predict.")],
-    end: Annotated[dt.datetime, typer.Option(formats=["%Y-%m-%d"], help="Last game day to predict.")],
+    start: FirstDay,
+    end: LastDay,
     refit: Annotated[Refit, typer.Option(help="How often the model is trained anew.")] = Refit.MONTHLY,
-    data: Annotated[
-        Path | None, typer.Option(help="Folder of seasons (docs/data.md). Default: the bundled simulated league.")
-    ] = None,
-    home: Annotated[
-        Path | None, typer.Option(help="Workspace folder. Default: one per source and information in .pipeline.")
-    ] = None,
-    information: Annotated[
-        Information,
-        typer.Option(help="What may be known of rosters and absences: no_news and perfect_report are hindsight."),
-    ] = Information.PUBLISHED,
+    data: Seasons = None,
+    home: Home = None,
+    information: Known = Information.PUBLISHED,
     workers: Annotated[int, typer.Option(min=1, help="Processes; one a core is best.")] = WORKERS,
     seasons: Annotated[int, typer.Option(min=0, help="Seasons of history before the range's first.")] = SEASONS,
     dask: Annotated[
@@ -277,18 +276,8 @@ def main(
     Exit code 0: predicted and graded. 1: a day could not be. 2: something that you can put right.
     """
     console = Console()
-    try:
-        with local_run(console), progress_bar(console):
-            report = backfill(start.date(), end.date(), refit, data, home, information, workers, seasons, dask, pool)
-    except (BackfillFailed, HistoryFailed, GradingFailed) as error:
-        console.print(f"[bold red]failed:[/] {error}", soft_wrap=True, highlight=False)
-        raise typer.Exit(1) from None
-    except (
-        *(SourceError, WorkspaceError, WarehouseError, OtherRecipe, WorkersError),
-        *(HistoryMissing, TrainingError, ModelError, NothingToGrade),
-    ) as error:
-        console.print(f"[bold red]error:[/] {error}", soft_wrap=True, highlight=False)
-        raise typer.Exit(2) from None
+    with exit_codes(console, BAD_INPUT, FAILED), local_run(console), progress_bar(console):
+        report = backfill(start.date(), end.date(), refit, data, home, information, workers, seasons, dask, pool)
     show_grades(console, report)
     if json_file is not None:
         json_file.parent.mkdir(parents=True, exist_ok=True)

@@ -16,6 +16,7 @@ from rich.console import Console
 
 from blocks.workspace import WorkspaceError
 from flows.clock import utc_now
+from flows.command import DAY, INSTANT, Home, Seasons, commands, exit_codes
 from flows.day import Day, DayFailed
 from flows.exclusive import AlreadyRunning, alone
 from flows.execution import PhaseCall, execution, placed
@@ -133,30 +134,22 @@ def scheduled_game_day(mode: Mode, scheduled: dt.datetime) -> dt.date:
     return day - dt.timedelta(days=1) if mode == Mode.OVERNIGHT else day
 
 
-cli = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+cli = commands()
 
 
 @cli.command()
 def main(
     mode: Annotated[Mode, typer.Option(help="same_day predicts; overnight takes in a finished day's results.")],
-    game_day: Annotated[dt.datetime, typer.Option(formats=["%Y-%m-%d"], help="Date of the games in New York.")],
+    game_day: Annotated[dt.datetime, typer.Option(formats=DAY, help="Date of the games in New York.")],
     as_of: Annotated[
         dt.datetime | None,
         typer.Option(
-            formats=["%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M%z"],
+            formats=INSTANT,
             help="Use only facts known by then, as 2025-12-29T12:30-05:00. Default: the mode's usual hour.",
         ),
     ] = None,
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder of seasons (docs/data.md), or live: (docs/sources.md). Default: the simulated league."
-        ),
-    ] = None,
-    home: Annotated[
-        Path | None,
-        typer.Option(help="Folder of tables, models and publications. Default: one per source in .pipeline."),
-    ] = None,
+    data: Seasons = None,
+    home: Home = None,
     seasons: Annotated[
         int, typer.Option(min=0, help="Seasons of history before this one, where none is built yet.")
     ] = 4,
@@ -170,17 +163,11 @@ def main(
         raise typer.BadParameter("backfill is a flow of its own: python -m flows.backfill --help", param_hint="--mode")
     console = Console()
     try:
-        with local_run(console):
+        with exit_codes(console, BadInput, failed=(HistoryFailed,)), local_run(console):
             report = daily(mode, game_day.date(), as_of, data, home, seasons)
     except DayFailed as failed:
         show_report(console, failed.report)
         raise typer.Exit(1) from None
-    except HistoryFailed as error:
-        console.print(f"[bold red]failed:[/] {error}", soft_wrap=True, highlight=False)
-        raise typer.Exit(1) from None
-    except BadInput as error:
-        console.print(f"[bold red]error:[/] {error}", soft_wrap=True, highlight=False)
-        raise typer.Exit(2) from None
     show_report(console, report)
 
 

@@ -24,6 +24,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from blocks.publications import MANIFEST
 from flows.clock import utc_now
+from flows.command import DAY, Home, Seasons, commands
 from flows.glance import LEDGER, glance
 from flows.home import home_of, is_saved, options_of
 from flows.proofs import proofs
@@ -171,19 +172,17 @@ def prefect_ui() -> str:
     return PREFECT_UI_URL.value() or (api.removesuffix("/api") if api else "")
 
 
-cli = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+cli = commands()
 
 
 @cli.command()
 def main(
     game_day: Annotated[
         dt.datetime | None,
-        typer.Option(formats=["%Y-%m-%d"], help="What to show first. Default: tonight, always the present one."),
+        typer.Option(formats=DAY, help="What to show first. Default: tonight, always the present one."),
     ] = None,
-    data: Annotated[
-        Path | None, typer.Option(help="Folder of seasons whose workspace to show. Default: the simulated league's.")
-    ] = None,
-    home: Annotated[Path | None, typer.Option(help="Workspace to show, where it is not the usual one.")] = None,
+    data: Seasons = None,
+    home: Home = None,
     host: Annotated[
         str, typer.Option(help="Address to listen on. Another than this machine's has no lock.")
     ] = "127.0.0.1",

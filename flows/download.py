@@ -14,6 +14,7 @@ from rich.text import Text
 
 from flows.choice import live_settings
 from flows.clock import utc_now
+from flows.command import commands
 from tasks.sources.base import SourceError
 from tasks.sources.live.past import SeasonSummary, download
 from tasks.sources.live.web import Clock, Web
@@ -21,7 +22,7 @@ from tasks.sources.named import LIVE
 
 SEASON = re.compile(r"(19|20)\d\d-\d\d")
 
-cli = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+cli = commands()
 
 
 @cli.command()

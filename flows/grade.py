@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import polars as pl
-import typer
 from prefect import flow
 from prefect.artifacts import create_table_artifact
 from prefect.runtime import flow_run
@@ -25,6 +24,7 @@ from blocks.warehouse import DayRange
 from blocks.workspace import WorkspaceError
 from flows.choice import is_simulated
 from flows.clock import utc_now
+from flows.command import FirstDay, Home, Known, LastDay, Seasons, commands, exit_codes
 from flows.home import home_of, is_saved
 from flows.narration import narrate
 from flows.phases import grading, told
@@ -250,20 +250,17 @@ def show_grades(console: Console, report: GradeReport) -> None:
     console.print(f"  run {report.run_id}", highlight=False)
 
 
-cli = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+BAD_INPUT = (NothingToGrade, SourceError, WorkspaceError, WarehouseError)
+cli = commands()
 
 
 @cli.command()
 def main(
-    start: Annotated[dt.datetime, typer.Option(formats=["%Y-%m-%d"], help="First game day.")],
-    end: Annotated[dt.datetime, typer.Option(formats=["%Y-%m-%d"], help="Last game day.")],
-    data: Annotated[
-        Path | None, typer.Option(help="Folder of seasons (docs/data.md). Default: the bundled simulated league.")
-    ] = None,
-    home: Annotated[Path | None, typer.Option(help="Folder of tables. Default: one per source in .pipeline.")] = None,
-    information: Annotated[
-        Information, typer.Option(help="What was known of rosters and absences when the tables were built.")
-    ] = Information.PUBLISHED,
+    start: FirstDay,
+    end: LastDay,
+    data: Seasons = None,
+    home: Home = None,
+    information: Known = Information.PUBLISHED,
 ) -> None:
     """Grade the predictions of a range of game days against the results in the store, and say how accurate they were.
 
@@ -272,17 +269,11 @@ def main(
     """
     console = Console()
     last, folder = end.date(), home_of(data, home, information)
-    try:
+    with exit_codes(console, BAD_INPUT, failed=(GradingFailed,)):
         if not is_saved(folder) and not folder.is_dir():
             raise NothingToGrade(f"there is no folder {folder}: give the one that the predictions are in with --home")
         with local_run(console):
             report = grade(last, start.date(), data, folder, information)
-    except GradingFailed as error:
-        console.print(f"[bold red]failed:[/] {error}", soft_wrap=True, highlight=False)
-        raise typer.Exit(1) from None
-    except (NothingToGrade, SourceError, WorkspaceError, WarehouseError) as error:
-        console.print(f"[bold red]error:[/] {error}", soft_wrap=True, highlight=False)
-        raise typer.Exit(2) from None
     show_grades(console, report)
 
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 from pathlib import Path
-from typing import Annotated
 
 import polars as pl
-import typer
 from prefect import flow
 from rich.console import Console
 
 from blocks.warehouse import DayRange
 from blocks.workspace import WorkspaceError
+from flows.command import FirstDay, Home, Known, LastDay, Seasons, commands, exit_codes
 from flows.home import home_of
 from flows.narration import narrate
 from flows.phases import PHASE_FLOWS, ingest, target_list
@@ -134,36 +133,24 @@ def _season(run: Run, season: str, schedule: pl.DataFrame, steps: list[Step]) ->
     return outcomes
 
 
-cli = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+cli = commands()
 
 
 @cli.command()
 def main(
-    start: Annotated[dt.datetime, typer.Option(formats=["%Y-%m-%d"], help="First game day.")],
-    end: Annotated[dt.datetime, typer.Option(formats=["%Y-%m-%d"], help="Last game day.")],
-    data: Annotated[
-        Path | None, typer.Option(help="Folder of seasons (docs/data.md). Default: the bundled simulated league.")
-    ] = None,
-    home: Annotated[Path | None, typer.Option(help="Folder of tables. Default: one per source in .pipeline.")] = None,
-    information: Annotated[
-        Information,
-        typer.Option(help="What may be known of rosters and absences: no_news and perfect_report are hindsight."),
-    ] = Information.PUBLISHED,
+    start: FirstDay,
+    end: LastDay,
+    data: Seasons = None,
+    home: Home = None,
+    information: Known = Information.PUBLISHED,
 ) -> None:
     """Build every table of phases 2 to 4 for a range of game days. What is complete is left alone.
 
     Exit code 0: everything is there. 1: a required output could not be made. 2: something you can put right.
     """
     console = Console()
-    try:
-        with local_run(console):
-            outcomes = build_tables(start.date(), end.date(), data, home, code_fingerprint(), information)
-    except HistoryFailed as error:
-        console.print(f"[bold red]failed:[/] {error}", soft_wrap=True, highlight=False)
-        raise typer.Exit(1) from None
-    except (SourceError, WorkspaceError) as error:
-        console.print(f"[bold red]error:[/] {error}", soft_wrap=True, highlight=False)
-        raise typer.Exit(2) from None
+    with exit_codes(console, (SourceError, WorkspaceError), failed=(HistoryFailed,)), local_run(console):
+        outcomes = build_tables(start.date(), end.date(), data, home, code_fingerprint(), information)
     rows = sum(outcome.rows for outcome in outcomes)
     console.print(f"{len(outcomes)} outputs, {rows:,} rows" if outcomes else "every day was complete already")
 

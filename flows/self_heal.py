@@ -17,6 +17,7 @@ from blocks.workspace import WorkspaceError
 from deployments.integrity.finding import IntegrityError
 from flows.alarm import tell
 from flows.clock import utc_now
+from flows.command import AsIfThen, Home, Seasons, commands, exit_codes
 from flows.daily import BadInput, daily
 from flows.day import Day, DayFailed
 from flows.exclusive import alone, holder
@@ -227,22 +228,14 @@ def _still_wrong(after: Look, healed: Healed) -> tuple[str, ...]:
     )
 
 
-cli = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+cli = commands()
 
 
 @cli.command()
 def main(
-    now: Annotated[
-        dt.datetime | None,
-        typer.Option(
-            formats=["%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M%z"],
-            help="Heal as if it were then, as 2025-12-29T13:00-05:00. Default: the clock's time.",
-        ),
-    ] = None,
-    data: Annotated[
-        Path | None, typer.Option(help="Folder of seasons (docs/data.md). Default: the bundled simulated league.")
-    ] = None,
-    home: Annotated[Path | None, typer.Option(help="The workspace. Default: one per source in .pipeline.")] = None,
+    now: AsIfThen = None,
+    data: Seasons = None,
+    home: Home = None,
 ) -> None:
     """Look once at yesterday, today and tomorrow, and make again what is missing.
 
@@ -250,12 +243,8 @@ def main(
     2: something that you can put right.
     """
     console = Console()
-    try:
-        with local_run(console):
-            results = self_heal(now, data=data, home=home)
-    except (SourceError, WorkspaceError, IntegrityError) as error:
-        console.print(f"[bold red]error:[/] {error}", soft_wrap=True, highlight=False)
-        raise typer.Exit(2) from None
+    with exit_codes(console, bad_input=(SourceError, WorkspaceError, IntegrityError)), local_run(console):
+        results = self_heal(now, data=data, home=home)
     for item in results:
         console.print(Text(item.sentence, style="bold red" if item.still_wrong else "green"), soft_wrap=True)
     if any(item.still_wrong for item in results):

@@ -13,12 +13,13 @@ from rich.text import Text
 
 from flows.choice import live_settings
 from flows.clock import utc_now
+from flows.command import commands
 from tasks.sources.base import SourceError
 from tasks.sources.live.check import AS_DOCUMENTED, Check, check
 from tasks.sources.live.web import Clock
 from tasks.sources.named import LIVE, is_live
 
-cli = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+cli = commands()
 
 
 @cli.callback()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,6 +13,7 @@ from rich.text import Text
 
 from blocks.workspace import WorkspaceError
 from flows.clock import utc_now
+from flows.command import DAY, INSTANT, Home, Seasons, commands
 from flows.glance import glance
 from flows.home import home_of, options_of
 from tasks.engine.ledger import State
@@ -94,23 +94,21 @@ def _show_trouble(console: Console, trouble: Trouble) -> None:
     console.print(Text(f"  runbook {trouble.runbook}", style="dim"), soft_wrap=True)
 
 
-cli = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+cli = commands()
 
 
 @cli.command()
 def main(
     game_day: Annotated[
         dt.datetime | None,
-        typer.Option(formats=["%Y-%m-%d"], help="Date of the games in New York. Default: tonight."),
+        typer.Option(formats=DAY, help="Date of the games in New York. Default: tonight."),
     ] = None,
-    data: Annotated[
-        Path | None, typer.Option(help="Folder of seasons whose workspace to look at. Default: the simulated league's.")
-    ] = None,
-    home: Annotated[Path | None, typer.Option(help="Workspace to look at, where it is not the usual one.")] = None,
+    data: Seasons = None,
+    home: Home = None,
     at: Annotated[
         dt.datetime | None,
         typer.Option(
-            formats=["%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M%z"],
+            formats=INSTANT,
             help="Judge as if it were then, as 2025-12-29T13:31-05:00. Default: now.",
         ),
     ] = None,

@@ -21,6 +21,7 @@ from blocks.warehouse import DayRange
 from blocks.workspace import WorkspaceError
 from flows.choice import is_simulated
 from flows.clock import utc_now
+from flows.command import DAY, Home, Seasons, commands, exit_codes
 from flows.history import HistoryFailed, HistoryMissing, build_history
 from flows.home import home_of
 from flows.narration import narrate
@@ -166,16 +167,15 @@ def _grid(run: Run) -> pl.DataFrame:
     return with_results(features, results)
 
 
-cli = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+BAD_INPUT = (SourceError, WorkspaceError, WarehouseError, HistoryMissing, TrainingError, ModelError)
+cli = commands()
 
 
 @cli.command()
 def main(
-    game_day: Annotated[dt.datetime, typer.Option(formats=["%Y-%m-%d"], help="Train on games before this day.")],
-    data: Annotated[
-        Path | None, typer.Option(help="Folder of seasons (docs/data.md). Default: the bundled simulated league.")
-    ] = None,
-    home: Annotated[Path | None, typer.Option(help="The workspace. Default: one per source in .pipeline.")] = None,
+    game_day: Annotated[dt.datetime, typer.Option(formats=DAY, help="Train on games before this day.")],
+    data: Seasons = None,
+    home: Home = None,
     seasons: Annotated[int, typer.Option(min=0, help="Seasons of history, where none is built yet.")] = 4,
 ) -> None:
     """Train a model on every game before a day, hold it against the current one, and promote it.
@@ -183,15 +183,8 @@ def main(
     Exit code 0: promoted. 1: trained and refused, or its history could not be made. 2: something you can put right.
     """
     console = Console()
-    try:
-        with local_run(console):
-            card = train(game_day.date(), data, home, seasons)
-    except (ModelRefused, HistoryFailed) as error:
-        console.print(f"[bold red]failed:[/] {error}", soft_wrap=True, highlight=False)
-        raise typer.Exit(1) from None
-    except (SourceError, WorkspaceError, WarehouseError, HistoryMissing, TrainingError, ModelError) as error:
-        console.print(f"[bold red]error:[/] {error}", soft_wrap=True, highlight=False)
-        raise typer.Exit(2) from None
+    with exit_codes(console, BAD_INPUT, failed=(ModelRefused, HistoryFailed)), local_run(console):
+        card = train(game_day.date(), data, home, seasons)
     _show(console, card)
 
 

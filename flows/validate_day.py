@@ -23,6 +23,7 @@ from blocks.warehouse import DayRange
 from blocks.workspace import WorkspaceError
 from flows.alarm import tell
 from flows.clock import utc_now
+from flows.command import DAY, AsIfThen, Home, Seasons, commands, exit_codes
 from flows.look import observer
 from flows.narration import narrate
 from flows.run import Run
@@ -154,36 +155,25 @@ def show(console: Console, result: Validation) -> None:
     console.print(Text(result.sentence), soft_wrap=True)
 
 
-cli = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+cli = commands()
 
 
 @cli.command()
 def main(
     game_day: Annotated[
-        dt.datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Date of the games in New York. Default: today.")
+        dt.datetime | None, typer.Option(formats=DAY, help="Date of the games in New York. Default: today.")
     ] = None,
-    now: Annotated[
-        dt.datetime | None,
-        typer.Option(
-            formats=["%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M%z"], help="Validate as if it were then. Default: now."
-        ),
-    ] = None,
-    data: Annotated[
-        Path | None, typer.Option(help="Folder of seasons (docs/data.md). Default: the bundled simulated league.")
-    ] = None,
-    home: Annotated[Path | None, typer.Option(help="The workspace. Default: one per source in .pipeline.")] = None,
+    now: AsIfThen = None,
+    data: Seasons = None,
+    home: Home = None,
 ) -> None:
     """Check whether the predictions of a game day can be relied upon.
 
     Exit code 0: passed, or passed with warnings. 1: a check failed. 2: something that you can put right.
     """
     console = Console()
-    try:
-        with local_run(console):
-            result = validate_day(game_day.date() if game_day else None, now, data, home)
-    except (SourceError, WorkspaceError, PlanError) as error:
-        console.print(f"[bold red]error:[/] {error}", soft_wrap=True, highlight=False)
-        raise typer.Exit(2) from None
+    with exit_codes(console, bad_input=(SourceError, WorkspaceError, PlanError)), local_run(console):
+        result = validate_day(game_day.date() if game_day else None, now, data, home)
     show(console, result)
     if result.verdict == Verdict.FAIL:
         raise typer.Exit(1)

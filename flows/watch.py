@@ -22,6 +22,7 @@ from blocks.workspace import WorkspaceError
 from flows.alarm import send, tell
 from flows.artifact import post_tonight
 from flows.clock import utc_now
+from flows.command import AsIfThen, Home, Seasons, commands, exit_codes
 from flows.look import Look, look, observer
 from flows.narration import narrate
 from flows.run import Run
@@ -205,34 +206,22 @@ def show(console: Console, report: WatchReport) -> None:
         console.print(Text(f"  {incident.impact} {incident.next_step}"), soft_wrap=True)
 
 
-cli = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+cli = commands()
 
 
 @cli.command()
 def main(
-    now: Annotated[
-        dt.datetime | None,
-        typer.Option(
-            formats=["%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M%z"],
-            help="Look as if it were then, as 2025-12-29T13:30-05:00. Default: the clock's time.",
-        ),
-    ] = None,
-    data: Annotated[
-        Path | None, typer.Option(help="Folder of seasons (docs/data.md). Default: the bundled simulated league.")
-    ] = None,
-    home: Annotated[Path | None, typer.Option(help="The workspace. Default: one per source in .pipeline.")] = None,
+    now: AsIfThen = None,
+    data: Seasons = None,
+    home: Home = None,
 ) -> None:
     """Look once at what is owed and what is there, and say what is wrong.
 
     Exit code 0: nothing is. 1: an incident is open. 2: something that you can put right.
     """
     console = Console()
-    try:
-        with local_run(console):
-            report = watch(now, data=data, home=home)
-    except (SourceError, WorkspaceError) as error:
-        console.print(f"[bold red]error:[/] {error}", soft_wrap=True, highlight=False)
-        raise typer.Exit(2) from None
+    with exit_codes(console, bad_input=(SourceError, WorkspaceError)), local_run(console):
+        report = watch(now, data=data, home=home)
     show(console, report)
     narrate("watch", "done", f"{len(report.open)} incidents are open")
     if report.open:
