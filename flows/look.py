@@ -33,14 +33,17 @@ SETTLED = (State.COMPLETE, State.DEGRADED, State.EMPTY_OK)
 
 @dataclass(frozen=True)
 class Look:
-    """What was seen at an instant: yesterday, today and tomorrow in New York in detail, earlier days as far as open."""
+    """What was seen at an instant: yesterday, today and tomorrow in New York in detail, earlier days as far as open.
+
+    `unknown` says why nobody can tell whether there are games today; it is empty where that is known.
+    """
 
     now: dt.datetime
     today: dt.date
     outputs: list[Judged]
     earlier: list[Judged]
     runs: list[dict[str, Any]]
-    schedule_problem: str = ""
+    unknown: str = ""
 
 
 def observer(now: dt.datetime, data: Path | None, home: Path | None) -> Run:
@@ -66,6 +69,7 @@ def look(run: Run, now: dt.datetime, thorough: bool = False) -> Look:
     expected = ExpectedOutputs(run.ledger)
     thorough = thorough or _schedule_is_old(expected, today, now)
     problem = _seed(run, expected, today, now) if thorough else ""
+    unknown = problem if problem and not expected.days(today, today) else ""
     known = expected.of(last=today + ONE_DAY)
     window = [item for item in known if item.owed.game_day >= today - ONE_DAY]
     before = [item for item in known if item.owed.game_day < today - ONE_DAY]
@@ -75,7 +79,7 @@ def look(run: Run, now: dt.datetime, thorough: bool = False) -> Look:
     seen = judged(chosen, tally(chosen, run.workspace, registry()), runs, registry(), now)
     changed = [new for new, old in zip(seen, chosen, strict=True) if _differs(new, old)]
     expected.settle(changed)
-    return Look(now, today, seen[: len(window)], seen[len(window) :], runs, problem)
+    return Look(now, today, seen[: len(window)], seen[len(window) :], runs, unknown)
 
 
 def _seed(run: Run, expected: ExpectedOutputs, today: dt.date, now: dt.datetime) -> str:

@@ -97,6 +97,9 @@ def self_heal(
 
 def _heal(run: Run, seen: Look, mode: Mode, day: dt.date, policy: HealPolicy, now: dt.datetime | None) -> Healed:
     """One mode and game day: decide, and if it helps, run only what is missing and what is made of it."""
+    if _blind(seen, mode, day):
+        blind = Remedy(action=Action.NOTHING, why=f"nobody can tell whether there are games: {seen.unknown}")
+        return Healed(mode=mode, game_day=day, remedy=blind)
     found = _decide(run, seen, mode, day, policy)
     if found.action not in (Action.ASK, Action.RERUN):
         return Healed(mode=mode, game_day=day, remedy=found)
@@ -218,7 +221,14 @@ def _runs(seen: Look, mode: Mode, day: dt.date) -> list[dict[str, Any]]:
     return [row for row in seen.runs if row["mode"] == mode.value and row["game_day"] == day]
 
 
+def _blind(seen: Look, mode: Mode, day: dt.date) -> bool:
+    """Whether nothing is known of this day because the schedule cannot be read."""
+    return bool(seen.unknown) and not _outputs(seen, mode, day)
+
+
 def _still_wrong(after: Look, healed: Healed) -> tuple[str, ...]:
+    if _blind(after, healed.mode, healed.game_day):
+        return ("schedule",)
     outputs = _outputs(after, healed.mode, healed.game_day)
     tried = {row["processor"] for row in _runs(after, healed.mode, healed.game_day)}
     return tuple(

@@ -94,9 +94,10 @@ def _tell(run: Run, seen: Look, policy: WatchPolicy, players: int | None) -> Wat
         *incidents(seen.outputs, seen.runs, seen.now, policy, usual_seconds(recent), {seen.today: players}),
         *forgotten(seen.earlier, seen.now),
         *_breakers(recent, seen.now),
+        *_blind(seen),
     ]
     busy = undecided(seen.outputs)
-    log, kinds = IncidentLog(run.ledger), (*WATCHED, IncidentKind.BREAKER_OPEN)
+    log, kinds = IncidentLog(run.ledger), (*WATCHED, IncidentKind.BREAKER_OPEN, IncidentKind.SCHEDULE_UNKNOWN)
     changed = log.settle(
         kinds,
         found,
@@ -146,6 +147,21 @@ def _left_alone(name: str, state: Breaker) -> Incident:
         impact="What is made of it goes on without it, labelled, as far as its freshness rule allows.",
         next_step="Look whether the source is up; nothing has to be reset, data that arrives closes it.",
     )
+
+
+def _blind(seen: Look) -> list[Incident]:
+    """A day of which nothing is known is not a day without games: it owes what nobody counts."""
+    if not seen.unknown:
+        return []
+    incident = Incident(
+        kind=IncidentKind.SCHEDULE_UNKNOWN,
+        subject="schedule",
+        what=f"Nobody can tell whether there are games on {seen.today}: {seen.unknown}",
+        since=seen.now,
+        impact="Whatever is owed today is neither watched nor healed until the schedule can be read.",
+        next_step="Look whether the source is up and --data names it; the schedule is asked for again at every look.",
+    )
+    return [incident]
 
 
 def _ledger_is_unreadable(run: Run, error: Exception, at: dt.datetime) -> None:
@@ -200,9 +216,11 @@ def show(console: Console, report: WatchReport) -> None:
         if item.owed.game_day == report.game_day and (item.owed.mode == Mode.SAME_DAY or item.counted_rows):
             cells = ["" if value is None else str(value) for value in _row(item).values()]
             table.add_row(*cells[:3], Text(cells[3], style=COLOURS.get(cells[3], "")), *cells[4:])
-    console.print(table if table.rows else f"{report.game_day}: no games, so nothing is owed.")
+    blind = any(incident.kind == IncidentKind.SCHEDULE_UNKNOWN for incident in report.open)
+    if not blind:
+        console.print(table if table.rows else f"{report.game_day}: no games, so nothing is owed.")
     for incident in report.open:
-        console.print(Text(f"{incident.kind.title}: {incident.what}", style="bold red"), soft_wrap=True)
+        console.print(Text(f"{incident.kind.heading}: {incident.what}", style="bold red"), soft_wrap=True)
         console.print(Text(f"  {incident.impact} {incident.next_step}"), soft_wrap=True)
 
 

@@ -112,7 +112,7 @@ def _of_wrong(
     behind = [item for item in outdated(outputs, runs, steps) if len(attempts(item.owed.output, runs)) < rules.attempts]
     found = sorted([*wrong, *behind], key=lambda item: (item.owed.phase, item.owed.output))
     if not found or not found[0].owed.games:
-        return Remedy(action=Action.NOTHING, why="everything is as it should be")
+        return Remedy(action=Action.NOTHING, why="everything is as it should be" if outputs else "nothing is owed")
     at_work = _at_work(runs, now, steps)
     if at_work:
         return Remedy(action=Action.WAIT, why=at_work)

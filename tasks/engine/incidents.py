@@ -36,6 +36,7 @@ class IncidentKind(StrEnum):
     HEAL_EXHAUSTED = "heal-exhausted"
     BREAKER_OPEN = "breaker-open"
     LEDGER_UNREADABLE = "ledger-unreadable"
+    SCHEDULE_UNKNOWN = "schedule-unknown"
 
     RUN_LATE = "run-late"
     RUN_STILL_LATE = "run-still-late"

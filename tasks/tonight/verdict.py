@@ -20,6 +20,7 @@ FATAL = (
     IncidentKind.DEADLINE_MISSED,
     IncidentKind.HEAL_EXHAUSTED,
     IncidentKind.LEDGER_UNREADABLE,
+    IncidentKind.SCHEDULE_UNKNOWN,
     IncidentKind.RUN_NEVER_STARTED,
     IncidentKind.RUN_FAILED,
 )

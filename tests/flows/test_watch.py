@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from blocks.alerts import TONIGHT
 from blocks.warehouse import LocalWarehouse
+from flows.self_heal import cli as heal
 from flows.watch import WatchReport, cli, watch
 from tasks.catalog import registry
 from tasks.engine.expected import ExpectedOutputs
@@ -133,6 +134,27 @@ def test_the_season_behind_is_owed_and_a_lost_day_of_it_is_found(
     [incident] = later.opened
     assert (incident.kind, incident.subject) == (IncidentKind.OUTPUT_LATE, "history")
     assert f"1 earlier game days lack outputs (player_game_summary): {lost}" in incident.what
+
+
+def test_a_day_of_which_nothing_is_known_is_told_and_is_no_day_without_games(
+    finished: Finished, tmp_path: Path, told: Told
+) -> None:
+    empty, now = tmp_path / "nothing-there", "2025-12-29T13:31-05:00"
+    at = ["--now", now, "--home", str(tmp_path / "home"), "--data"]
+    runner = CliRunner(env={"COLUMNS": "300", "TERM": "dumb"})
+    blind = runner.invoke(cli, [*at, str(empty)])
+    assert blind.exit_code == 1
+    assert f"Schedule unknown: Nobody can tell whether there are games on 2025-12-29: {empty} is not a" in blind.output
+    assert "nothing is owed" not in blind.output
+    again, healed = runner.invoke(cli, [*at, str(empty)]), runner.invoke(heal, [*at, str(empty)])
+    assert (again.exit_code, healed.exit_code) == (1, 1)
+    assert "same_day 2025-12-29: nothing (nobody can tell whether there are games" in healed.output
+    empty.symlink_to(finished.folder)
+    runner.invoke(cli, [*at, str(empty)])
+    assert [edge for edge in told if edge[0] == "schedule-unknown"] == [
+        ("schedule-unknown", "schedule", True),
+        ("schedule-unknown", "schedule", False),
+    ]
 
 
 @pytest.mark.slow
