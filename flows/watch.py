@@ -155,7 +155,7 @@ def _blind(seen: Look) -> list[Incident]:
         return []
     incident = Incident(
         kind=IncidentKind.SCHEDULE_UNKNOWN,
-        subject="schedule",
+        subject="today",
         what=f"Nobody can tell whether there are games on {seen.today}: {seen.unknown}",
         since=seen.now,
         impact="Whatever is owed today is neither watched nor healed until the schedule can be read.",

@@ -152,8 +152,8 @@ def test_a_day_of_which_nothing_is_known_is_told_and_is_no_day_without_games(
     empty.symlink_to(finished.folder)
     runner.invoke(cli, [*at, str(empty)])
     assert [edge for edge in told if edge[0] == "schedule-unknown"] == [
-        ("schedule-unknown", "schedule", True),
-        ("schedule-unknown", "schedule", False),
+        ("schedule-unknown", "today", True),
+        ("schedule-unknown", "today", False),
     ]
 
 
