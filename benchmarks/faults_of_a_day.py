@@ -46,6 +46,13 @@ def row(course: Mapping[str, Any]) -> tuple[str, ...]:
     )
 
 
+def lasted(course: Mapping[str, Any]) -> dt.timedelta:
+    """From the fault until the day was complete; longest where it never was."""
+    if course["complete_at"] is None:
+        return dt.timedelta.max
+    return dt.datetime.fromisoformat(course["complete_at"]) - dt.datetime.fromisoformat(course["at"])
+
+
 def seconds_between(first: str | None, then: str | None) -> str:
     """Seconds by the day's clock."""
     if first is None or then is None:
@@ -54,8 +61,9 @@ def seconds_between(first: str | None, then: str | None) -> str:
 
 
 def table(courses: Path) -> str:
-    """The courses as a Markdown table."""
-    rows = [row(json.loads(line)) for line in courses.read_text().splitlines()]
+    """The courses as a Markdown table, the shortest first."""
+    played = [json.loads(line) for line in courses.read_text().splitlines()]
+    rows = [row(course) for course in sorted(played, key=lasted)]
     lines = [HEADINGS, tuple("---" for _ in HEADINGS), *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
