@@ -33,7 +33,7 @@ from flows.narration import narrate
 from flows.parts import ended_parts
 from flows.progress import Pace, progress_bar
 from flows.run import Run, code_fingerprint, new_run_id
-from flows.slate import slate
+from flows.slate import in_order, slate
 from flows.terminal import local_run
 from flows.train import fit
 from flows.workers import WorkersError, pool_of
@@ -101,11 +101,13 @@ def backfill(
 
     Tables are built first where they are missing. Days that are predicted already are left alone, so an interrupted
     backfill goes on where it stopped; predictions of another recipe are never mixed in. Nothing is published.
-    Raises BackfillFailed, HistoryFailed, HistoryMissing, OtherRecipe, TrainingError, WorkersError.
+    Raises BackfillFailed, HistoryFailed, HistoryMissing, OtherRecipe, SourceError, TrainingError, WorkersError.
     """
     if pool and dask is not None:
         raise WorkersError("the work goes to Dask or to a work pool: choose one of them")
+    in_order(start, end)
     run = run_of(end, data, home, information)
+    run.source.covers()  # that there is something to read, before a workspace is made for it
     hold_recipe(run, refit)
     first_day = run.model_copy(update={"game_day": start})
     first = beginning(first_day, slate(first_day).filter(is_played()), seasons)

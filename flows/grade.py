@@ -29,6 +29,7 @@ from flows.home import home_of, is_saved
 from flows.narration import narrate
 from flows.phases import grading, told
 from flows.run import Run, code_fingerprint, new_run_id
+from flows.slate import in_order
 from flows.terminal import local_run
 from tasks.catalog import registry
 from tasks.engine.plan import EASTERN, results_known_at, steps_of
@@ -108,10 +109,9 @@ def grade_run(run: Run, first: dt.date, last: dt.date) -> GradeReport:
     """Grade every prediction of the game days `first` to `last` whose game has a result or was called off.
 
     Results are those in the store: overnight runs and backfills bring them in. Grading again gives the same rows.
-    Raises NothingToGrade, GradingFailed.
+    Raises NothingToGrade, GradingFailed; SourceError for days in the wrong order.
     """
-    if last < first:
-        raise NothingToGrade(f"the last game day {last} is before the first {first}: give them the other way round")
+    in_order(first, last)
     predicted = _predicted_days(run, first, last)
     without = _waiting(run, predicted)
     outcomes: list[Outcome] = []

@@ -16,7 +16,7 @@ from flows.home import home_of
 from flows.narration import narrate
 from flows.phases import PHASE_FLOWS, ingest, target_list
 from flows.run import Run, code_fingerprint, new_run_id
-from flows.slate import scheduled, slate
+from flows.slate import in_order, scheduled, slate
 from flows.terminal import local_run
 from tasks.catalog import registry
 from tasks.engine.plan import Step, cutoffs, is_played, payloads_of, results_known_at, steps_of
@@ -49,8 +49,7 @@ def build_tables(
     left alone, so an interrupted run goes on where it stopped. Raises HistoryFailed. `fingerprint` is the stamp of the
     run that asks for it; without one this is a run of its own, and proves which code it is.
     """
-    if last < first:
-        raise SourceError(f"the last game day {last} is before the first {first}: give them the other way round")
+    in_order(first, last)
     run = Run(
         run_id=new_run_id(Mode.BACKFILL, last),
         mode=Mode.BACKFILL,

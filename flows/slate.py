@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 import polars as pl
 
 from blocks.warehouse import DayRange
@@ -11,6 +13,12 @@ from tasks.catalog import registry
 from tasks.engine.processor import Cleaned
 from tasks.raw.schedule import CONTRACT
 from tasks.sources.base import Kind, SourceError
+
+
+def in_order(first: dt.date, last: dt.date) -> None:
+    """Raise SourceError for a range of game days that ends before it begins."""
+    if last < first:
+        raise SourceError(f"the last game day {last} is before the first {first}: give them the other way round")
 
 
 def slate(run: Run) -> pl.DataFrame:

@@ -62,6 +62,21 @@ def test_predictions_made_otherwise_are_never_mixed_in(
     assert stored(home, "predictions", day).equals(finished.read("predictions"))
 
 
+def test_a_range_or_a_folder_that_cannot_be_meant_is_refused_before_a_workspace_is_made(
+    finished: Finished, tmp_path: Path
+) -> None:
+    home, day = tmp_path / "home", finished.game_day
+    for end, data, said in (
+        (day - dt.timedelta(days=1), finished.folder, "give them the other way round"),
+        (day, tmp_path / "typo", "is not a folder; --data takes a folder in the layout of docs/data.md"),
+    ):
+        given = ["--start", str(day), "--end", str(end), "--data", str(data), "--home", str(home)]
+        result = CliRunner(env={"COLUMNS": "400", "TERM": "dumb"}).invoke(cli, given)
+        assert result.exit_code == 2, result.output
+        assert said in result.output
+        assert not home.exists()
+
+
 def test_days_share_a_model_by_calendar_week(finished: Finished) -> None:
     first = finished.game_day - dt.timedelta(days=20)
     days = [first + dt.timedelta(days=offset) for offset in range(21)]
