@@ -280,7 +280,12 @@ def history(role: Role, root: Root = None) -> None:
 
 
 def _read(path: Path) -> Predicate:
-    return read_payload(open_envelope(path.read_bytes()).payload)
+    """What a release file says, its signature not looked at. Raises ValueError for a file that is none."""
+    try:
+        return read_payload(open_envelope(path.read_bytes()).payload)
+    except (ValueError, OSError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise ValueError(f"{path} is no release file ({why}): give the path of a release.json") from None
 
 
 def _project(site: Site) -> str:
