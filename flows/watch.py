@@ -73,8 +73,9 @@ def watch(
     try:
         seen = look(run, at)
         players = _to_be_predicted(run, seen.today)
-        stake = at_stake(seen.outputs, seen.today, players)
-        Variable.set(TONIGHT, stake.as_variable(), overwrite=True)  # for messages of the server's, which knows no games
+        if not seen.unknown:  # for messages of the server's, which knows no games
+            stake = at_stake(seen.outputs, seen.today, players)
+            Variable.set(TONIGHT, stake.as_variable(), overwrite=True)
         report = _tell(run, seen, policy or WatchPolicy(), players)
     except SQLAlchemyError as error:
         _ledger_is_unreadable(run, error, at)

@@ -142,8 +142,10 @@ def test_a_day_of_which_nothing_is_known_is_told_and_is_no_day_without_games(
     empty, now = tmp_path / "nothing-there", "2025-12-29T13:31-05:00"
     at = ["--now", now, "--home", str(tmp_path / "home"), "--data"]
     runner = CliRunner(env={"COLUMNS": "300", "TERM": "dumb"})
+    Variable.unset(TONIGHT)
     blind = runner.invoke(cli, [*at, str(empty)])
     assert blind.exit_code == 1
+    assert Variable.get(TONIGHT) is None, "messages would say that there are no games"
     assert f"Schedule unknown: Nobody can tell whether there are games on 2025-12-29: {empty} is not a" in blind.output
     assert "nothing is owed" not in blind.output
     again, healed = runner.invoke(cli, [*at, str(empty)]), runner.invoke(heal, [*at, str(empty)])
