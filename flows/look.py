@@ -100,7 +100,7 @@ def _seed(run: Run, expected: ExpectedOutputs, today: dt.date, now: dt.datetime)
     days = game_days(schedule, season_start(schedule, today), today + AHEAD, now)
     changed = expected.seed(days, owed(days, registry(), min(begun, today)))
     narrate("season", "seeded", f"{len(days)} dates from {days[0].game_day if days else today}, {changed} rows changed")
-    return ""
+    return "" if expected.days(today, today) else "the ledger does not keep what the schedule says"
 
 
 def _schedule_is_old(expected: ExpectedOutputs, today: dt.date, now: dt.datetime) -> bool:

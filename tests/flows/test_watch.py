@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 from prefect.variables import Variable
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from typer.testing import CliRunner
 
 from blocks.alerts import TONIGHT
@@ -157,6 +157,18 @@ def test_a_day_of_which_nothing_is_known_is_told_and_is_no_day_without_games(
         ("schedule-unknown", "today", True),
         ("schedule-unknown", "today", False),
     ]
+
+
+def test_a_schedule_that_the_ledger_does_not_keep_is_unknown_too(
+    finished: Finished, tmp_path: Path, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> int:
+        raise OperationalError("INSERT", {}, OSError("disk full"))
+
+    monkeypatch.setattr(ExpectedOutputs, "_seed", full)
+    report = looked(finished, tmp_path / "home", 12)
+    assert [incident.kind for incident in report.open] == [IncidentKind.SCHEDULE_UNKNOWN]
+    assert "the ledger does not keep what the schedule says" in report.open[0].what
 
 
 @pytest.mark.slow
