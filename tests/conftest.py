@@ -20,17 +20,26 @@ settings.register_profile("steady", deadline=None, derandomize=True)
 settings.load_profile("steady")
 
 
+FLOWS = "tests/flows/"
+APART = "tests/flows/test_day_by_day.py"  # long, and without a use for the finished day
+
+
 class _ByFileAndFlowsTogether(LoadScopeScheduling):
     """Whole files go to one process each, and all flow tests to one: they share a Prefect API and a finished day."""
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.split("::")[0]
-        return "tests/flows" if file.startswith("tests/flows/") else file
+        return FLOWS if file.startswith(FLOWS) and file != APART else file
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadScopeScheduling:
     """How `pytest -n 2` shares out the tests."""
     return _ByFileAndFlowsTogether(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest pieces first: one process has the flow tests to do alone while the other does the rest."""
+    items.sort(key=lambda item: (not item.nodeid.startswith(FLOWS), item.nodeid.startswith(APART)))
 
 
 @pytest.fixture(scope="session")

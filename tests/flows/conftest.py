@@ -55,6 +55,13 @@ def stored(home: Path, table: str, day: dt.date) -> pl.DataFrame:
     return LocalWarehouse(folder=home / "warehouse").read(registry()[table].writes.spec, [day])
 
 
+def difference(left: pl.DataFrame, right: pl.DataFrame) -> str:
+    """How two frames that should be the same differ: their shapes, or the columns."""
+    if left.shape != right.shape:
+        return f"{left.shape} against {right.shape}"
+    return ", ".join(name for name in left.columns if not left[name].equals(right[name], null_equal=True))
+
+
 def game_days(league: Path) -> list[dt.date]:
     """The days late in the season with at least two games, the day before having games too."""
     schedule = pl.read_parquet(league / "schedule" / "schedule.parquet").filter(pl.col("status") == "final")

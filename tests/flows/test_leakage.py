@@ -1,4 +1,4 @@
-"""Nothing of the future in a feature or a prediction, and one implementation for the daily run and the backfill."""
+"""Nothing of the future in a feature or a prediction, neither of a daily run nor of a backfill."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from flows.daily import daily
 from flows.history import build_tables
 from flows.report import DayState
 from tasks.engine.processor import Mode
-from tests.flows.conftest import RUN_COLUMNS, Finished, stored
+from tests.flows.conftest import RUN_COLUMNS, Finished, difference, stored
 
 
 def test_altering_every_result_and_line_of_the_future_changes_not_one_value(finished: Finished, tmp_path: Path) -> None:
@@ -30,28 +30,6 @@ def test_altering_every_result_and_line_of_the_future_changes_not_one_value(fini
     assert ours.equals(theirs)
 
 
-def test_same_day_after_overnight_gives_the_features_of_a_backfill(finished: Finished, tmp_path: Path) -> None:
-    yesterday = finished.game_day - dt.timedelta(days=1)
-    home = tmp_path / "day-by-day"
-    # History up to the day before yesterday comes with the overnight run, yesterday by the run itself.
-    overnight = daily(Mode.OVERNIGHT, yesterday, data=finished.folder, home=home)
-    assert overnight.state in (DayState.COMPLETE, DayState.DEGRADED), overnight.reasons
-    daily(Mode.SAME_DAY, finished.game_day, data=finished.folder, home=home)
-
-    whole = tmp_path / "all-at-once"
-    first = pl.read_parquet(finished.folder / "schedule" / "schedule.parquet")["game_date"].min()
-    assert isinstance(first, dt.date)
-    build_tables(first, finished.game_day, finished.folder, whole)
-
-    for table in ("ml_feature_store", "player_composite_factors", "upcoming_team_game_context"):
-        by_day, at_once = stored(home, table, finished.game_day), stored(whole, table, finished.game_day)
-        assert by_day.height > 25 or table == "upcoming_team_game_context"
-        assert by_day.equals(at_once), _difference(by_day, at_once)
-    for table in ("player_daily_cache", "player_shot_zone_analysis", "team_defense_zone_analysis"):
-        by_day, at_once = stored(home, table, yesterday), stored(whole, table, yesterday)
-        assert by_day.equals(at_once), _difference(by_day, at_once)
-
-
 def test_no_feature_of_a_backfilled_day_knows_its_own_result(finished: Finished, tmp_path: Path) -> None:
     """The backfill computes many days at once: the last day's results are there, and must not be seen."""
     folder = tmp_path / "another-last-day"
@@ -63,7 +41,7 @@ def test_no_feature_of_a_backfilled_day_knows_its_own_result(finished: Finished,
         home = tmp_path / f"home-{number}"
         build_tables(first, finished.game_day, source, home)
         frames.append(stored(home, "ml_feature_store", finished.game_day))
-    assert frames[0].equals(frames[1]), _difference(*frames)
+    assert frames[0].equals(frames[1]), difference(*frames)
     assert frames[0].height > 25
 
 
@@ -107,9 +85,3 @@ def _alter_results(folder: Path, day: dt.date) -> None:
         (pl.col(name) + pl.when(later).then(9).otherwise(0)).cast(frame.schema[name]).alias(name)
         for name in ("home_pts", "away_pts")
     ).write_parquet(path)
-
-
-def _difference(left: pl.DataFrame, right: pl.DataFrame) -> str:
-    if left.shape != right.shape:
-        return f"{left.shape} against {right.shape}"
-    return ", ".join(name for name in left.columns if not left[name].equals(right[name], null_equal=True))
